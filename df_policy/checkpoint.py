@@ -1,0 +1,175 @@
+"""A trained policy on disk: safetensors and JSON, nothing that runs code when it is opened."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from df_policy.config import Config, from_json, to_json
+from df_policy.errors import DfPolicyError
+from df_policy.network import RecurrentDenoiser
+from df_policy.normalize import Normalizer
+from df_policy.robot import RobotSpec
+from df_policy.tokens import TokenCodec
+
+FORMAT = 1
+WEIGHTS, ABOUT = "model.safetensors", "checkpoint.json"
+SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A policy: how to make tokens, what to do with them, and for which robot."""
+
+    config: Config
+    spec: RobotSpec
+    codec: TokenCodec
+    denoiser: RecurrentDenoiser
+    about: dict[str, Any]
+    """Where it comes from: data, step, seed, versions, scores."""
+
+    def save(self, folder: Path) -> None:
+        """Write both files; the one that names the format comes last, so a half is never read."""
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {"codec": self.codec, "denoiser": self.denoiser}
+        tensors = {
+            f"{part}.{name}": value.contiguous()
+            for part, module in parts.items()
+            for name, value in module.state_dict().items()
+        }
+        partial = folder / f"{WEIGHTS}.partial"
+        save_file(tensors, partial)
+        partial.replace(folder / WEIGHTS)
+        about = {
+            "format": FORMAT,
+            "config": to_json(self.config),
+            "robot": dataclasses.asdict(self.spec),
+            "about": self.about,
+        }
+        partial = folder / f"{ABOUT}.partial"
+        partial.write_text(json.dumps(about, indent=2) + "\n")
+        partial.replace(folder / ABOUT)
+
+
+def build_denoiser(codec: TokenCodec, config: Config) -> RecurrentDenoiser:
+    """An untrained network for the codec's tokens."""
+    return RecurrentDenoiser(
+        codec.width, config.diffusion.levels, config.network, codec.is_observation()
+    )
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the weights that come with the package."""
+    if not SHIPPED.is_dir():
+        return ()
+    return tuple(sorted(p.name for p in SHIPPED.iterdir() if (p / ABOUT).is_file()))
+
+
+def find(path_or_name: str) -> Path:
+    """The folder of a run, or of shipped weights.
+
+    Raises:
+        DfPolicyError: if it is neither.
+    """
+    path = Path(path_or_name)
+    if (path / ABOUT).is_file() and (path / WEIGHTS).is_file():
+        return path
+    names = shipped()
+    if path_or_name in names:
+        return SHIPPED / path_or_name
+    if path.is_dir():
+        raise DfPolicyError(
+            f"{path} holds no checkpoint: expected {WEIGHTS} and {ABOUT}; "
+            "if a training is under way, wait for its first save"
+        )
+    near = difflib.get_close_matches(path_or_name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise DfPolicyError(
+        f"no checkpoint {path_or_name!r}: expected a run folder with {ABOUT}, "
+        f"or one of the shipped weights: {', '.join(names) or 'none'}{hint}"
+    )
+
+
+def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        DfPolicyError: if it is missing, damaged or of another version.
+    """
+    folder = find(path_or_name)
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        tensors = load_file(folder / WEIGHTS, device=str(device))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise DfPolicyError(f"{folder} is damaged: {error}; copy or train it again") from error
+    if about.get("format") != FORMAT:
+        raise DfPolicyError(
+            f"{folder} has checkpoint format {about.get('format')}, this version reads {FORMAT}: "
+            "train again or install the version that wrote it"
+        )
+    config = from_json(about["config"])
+    spec = _spec(about["robot"])
+
+    def normalizer(name: str) -> Normalizer:
+        parts = (tensors[f"codec.{name}.{part}"] for part in ("mean", "scale", "varies"))
+        return Normalizer(*parts)
+
+    try:
+        codec = TokenCodec(spec, config, normalizer("observation"), normalizer("action"))
+        denoiser = build_denoiser(codec, config)
+        codec.load_state_dict(_under("codec.", tensors))
+        denoiser.load_state_dict(_under("denoiser.", tensors))
+    except (KeyError, RuntimeError) as error:
+        raise DfPolicyError(
+            f"{folder}: the weights do not fit their configuration ({error}); copy it again"
+        ) from error
+    codec.to(device).eval().requires_grad_(False)
+    denoiser.to(device).eval().requires_grad_(False)
+    return Checkpoint(config, spec, codec, denoiser, about["about"])
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _spec(values: dict[str, Any]) -> RobotSpec:
+    cameras = {name: (int(h), int(w)) for name, (h, w) in values["cameras"].items()}
+    low, high = values["workspace_m"]
+    return RobotSpec(
+        **{
+            **values,
+            "joint_names": tuple(values["joint_names"]),
+            "cameras": cameras,
+            "gripper_range_m": tuple(values["gripper_range_m"]),
+            "workspace_m": (tuple(low), tuple(high)),
+        }
+    )
+
+
+def check_robot(trained: RobotSpec, robot: RobotSpec) -> None:
+    """Refuse a robot that the policy was not trained on.
+
+    Raises:
+        DfPolicyError: naming each thing that differs.
+    """
+    wrong = []
+    for name in ("joint_names", "cameras", "action_rate_hz"):
+        expected, got = getattr(trained, name), getattr(robot, name)
+        if name == "cameras":
+            expected, got = dict(sorted(expected.items())), dict(sorted(got.items()))
+        if expected != got:
+            wrong.append(f"{name}: the policy expects {expected}, the robot has {got}")
+    if wrong:
+        raise DfPolicyError(
+            "the checkpoint does not match the robot; "
+            + "; ".join(wrong)
+            + "; use a checkpoint trained on this robot's recordings"
+        )

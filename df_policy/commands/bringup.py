@@ -1,0 +1,125 @@
+"""`python -m df_policy bringup fruit_swap`: a task's ROS 2 nodes, without `ros2 launch`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from df_policy.errors import DfPolicyError
+
+STOP_S = 8.0
+"""How long nodes may take to end before they are killed."""
+_POLL_S = 0.05
+
+
+def main(argv: list[str]) -> int:
+    """Start the graph; returns the exit code of the node that drives it."""
+    from df_policy.ros_nodes import graph, missing_ros
+    from df_policy.ros_nodes.params import configure
+
+    parser = _parser(graph.FruitSwapArguments)
+    given = vars(parser.parse_args(argv))
+    given.pop("graph")
+    arguments = configure(graph.FruitSwapArguments, given)
+    if find_spec("rclpy") is None:
+        raise DfPolicyError(missing_ros(ImportError("no module named 'rclpy'")))
+    added = graph.local_environment(os.environ)
+    domain = {**os.environ, **added}["ROS_DOMAIN_ID"]
+    print(f"nodes start with ROS_DOMAIN_ID={domain}; Ctrl-C ends them", flush=True)
+    return supervise(graph.fruit_swap(arguments), graph.DRIVER, {**os.environ, **added})
+
+
+def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) -> int:
+    """Run all nodes until the driver ends, or another one does, which is an error.
+
+    Args:
+        nodes: `NodeSpec`s.
+        driver: name of the node whose exit code counts.
+        environment: of all processes.
+
+    Returns:
+        The driver's exit code, 1 if another node ended first.
+    """
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for node in nodes:
+            # A session of its own: Ctrl-C reaches this process alone, which ends them in order.
+            running[node.name] = subprocess.Popen(
+                node.command(),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        while True:
+            for name, process in running.items():
+                code = process.poll()
+                if code is None:
+                    continue
+                if name == driver:
+                    return code if code >= 0 else 128 - code
+                print(f"df_policy: {name} ended early with exit code {code}", file=sys.stderr)
+                return 1
+            time.sleep(_POLL_S)
+    finally:
+        stop(running)
+
+
+def stop(running: dict[str, subprocess.Popen[bytes]], patience_s: float = STOP_S) -> None:
+    """End all processes: politely, then for certain."""
+    alive = {name: process for name, process in running.items() if process.poll() is None}
+    for process in alive.values():
+        _signal(process, signal.SIGINT)
+    deadline_s = time.monotonic() + patience_s
+    for name, process in alive.items():
+        try:
+            process.wait(max(0.0, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            print(f"df_policy: {name} did not end in {patience_s:g} s: killed", file=sys.stderr)
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _die_with_parent() -> None:
+    """Linux: even if this process is killed outright, its nodes get SIGTERM."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _parser(arguments: type) -> argparse.ArgumentParser:
+    """Options from the fields of a configuration."""
+    from df_policy.ros_nodes.params import field_kinds
+
+    parser = argparse.ArgumentParser(
+        prog="python -m df_policy bringup",
+        description=f"{__doc__} Without a display leave `headless` as it is; "
+        "`--no-headless` opens MuJoCo's viewer.",
+    )
+    parser.add_argument("graph", choices=["fruit_swap"], help="which nodes to start")
+    kinds = field_kinds(arguments)
+    for entry in dataclasses.fields(arguments):
+        kind = kinds[entry.name]
+        options: dict[str, Any] = {"default": entry.default, "help": entry.metadata["text"]}
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options |= {"type": kind, "metavar": kind.__name__.upper()}
+            options["help"] += " (default: %(default)s)"
+        parser.add_argument(f"--{entry.name.replace('_', '-')}", **options)
+    return parser

@@ -1,0 +1,221 @@
+"""`python -m df_policy evaluate`: how often a policy solves the task in simulation."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from df_policy.errors import DfPolicyError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from df_policy.evaluate import EpisodeResult
+    from df_policy.policy import Policy
+    from df_policy.sim.environment import FruitSwap
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        prog="python -m df_policy evaluate",
+        description="Run a policy against MuJoCo, without ROS; each episode is judged at its end.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    options.add_argument("checkpoint", help="a run folder, or the name of shipped weights")
+    options.add_argument("--episodes", type=_positive, default=100)
+    options.add_argument("--seed", type=int, default=0, help="of the first episode; then +1 each")
+    options.add_argument("--workers", type=_positive, default=min(2, os.cpu_count() or 1))
+    options.add_argument("--json", type=Path, help="write the figures to this file")
+    options.add_argument("--film", type=Path, help="write an MP4 of the first episodes")
+    options.add_argument("--film-episodes", type=_positive, default=2)
+    options.add_argument("--steps", type=_positive, help="denoising steps a token")
+    options.add_argument("--horizon", type=_positive, help="tokens planned ahead")
+    options.add_argument(
+        "--matrix", choices=("pyramid", "autoregressive", "full_sequence"), help="denoising order"
+    )
+    options.add_argument("--eta", type=float, help="DDIM's share of fresh noise, 0 to 1")
+    options.add_argument("--device", default="cpu", help="where the policy runs")
+    return options
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
+
+
+@dataclass(frozen=True)
+class Played:
+    """One episode, and what the film needs of it."""
+
+    result: EpisodeResult
+    snapshots: list[np.ndarray]
+    paths: list[np.ndarray]
+    """The planned tool positions at each snapshot, (h, 3)."""
+
+
+class _Stage:
+    """One process' environment and policy, made once."""
+
+    environment: FruitSwap
+    policy: Policy
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    import torch
+
+    from df_policy.checkpoint import check_robot
+    from df_policy.sim.environment import FruitSwap
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    torch.set_num_threads(1)
+    _Stage.policy = load_policy(options)
+    _Stage.environment = FruitSwap()
+    check_robot(_Stage.policy.spec, _Stage.environment.spec)
+
+
+def load_policy(options: argparse.Namespace) -> Policy:
+    """The policy that the options name, with their sampler.
+
+    Raises:
+        DfPolicyError: if there is no such checkpoint.
+    """
+    from df_policy import checkpoint
+    from df_policy.policy import Policy
+
+    trained = checkpoint.load(options.checkpoint, options.device)
+    names = ("steps", "horizon", "matrix", "eta")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    sampler = dataclasses.replace(trained.config.sampler, **given)
+    return Policy(trained, sampler, options.device)
+
+
+def _play(seed: int, film: bool) -> Played:
+    from df_policy.evaluate import run_episode
+
+    snapshots: list[np.ndarray] = []
+    paths: list[np.ndarray] = []
+
+    def watch(plan: Any) -> None:
+        if film:
+            snapshots.append(_Stage.environment.world.snapshot())
+            paths.append(plan.actions[:, :3])
+
+    result = run_episode(_Stage.policy, _Stage.environment, seed, watch)
+    return Played(result, snapshots, paths)
+
+
+def play(options: argparse.Namespace) -> Iterator[Played]:
+    """All episodes, as they are done.
+
+    Raises:
+        DfPolicyError: if a worker dies, or refuses the checkpoint.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = min(options.workers, options.episodes)
+    pool = ProcessPoolExecutor(workers, context, _prepare, (options,))
+    try:
+        filmed = options.film_episodes if options.film else 0
+        seeds = range(options.seed, options.seed + options.episodes)
+        jobs = [pool.submit(_play, seed, number < filmed) for number, seed in enumerate(seeds)]
+        for job in as_completed(jobs):
+            yield job.result()
+    except BrokenProcessPool as error:
+        raise DfPolicyError(
+            "an evaluation worker died; its message is above. Out of memory? Try --workers 1"
+        ) from error
+    finally:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate; exit code 0 when all episodes ran, whatever their result."""
+    options = parser().parse_args(argv)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from df_policy import checkpoint
+    from df_policy.config import to_json
+    from df_policy.evaluate import summary
+
+    trained = checkpoint.load(options.checkpoint)  # refuse it here, in one line, not in a worker
+    console = Console()
+    _warn_of_seen_seeds(options, trained.about, console)
+    played: list[Played] = []
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("episodes", total=options.episodes)
+        for one in play(options):
+            played.append(one)
+            solved = sum(p.result.success for p in played)
+            progress.update(task, advance=1, description=f"solved {solved}/{len(played)}")
+    played.sort(key=lambda p: p.result.seed)
+    figures = summary([p.result for p in played])
+    console.print(table(options.checkpoint, figures))
+    if options.json:
+        from df_policy.provenance import versions
+
+        sampler = dataclasses.asdict(load_policy(options).sampler)
+        config = to_json(trained.config) | {"sampler": sampler}
+        record = {**figures, "checkpoint": str(options.checkpoint), "config": config}
+        record |= {"trained": trained.about, "versions": versions()}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(record, indent=2) + "\n")
+    if options.film:
+        _film(played[: options.film_episodes], options.film)
+        console.print(f"film: {options.film}")
+    return 0
+
+
+def _warn_of_seen_seeds(options: argparse.Namespace, about: dict[str, Any], console: Any) -> None:
+    first, last = about.get("recorded_seeds", (1, 0))
+    if options.seed <= last and first < options.seed + options.episodes:
+        console.print(
+            f"[yellow]the policy was trained on seeds {first} to {last}, which overlap these: "
+            "the result says nothing about unseen starts; choose another --seed"
+        )
+
+
+def table(name: str, figures: dict[str, Any]) -> Any:
+    """The figures as a person reads them."""
+    from rich.table import Table
+
+    low, high = figures["wilson95"]
+    shown = Table(title=f"{name}", show_header=False)
+    rate = figures["successes"] / figures["episodes"]
+    shown.add_row(
+        "solved", f"{figures['successes']} of {figures['episodes']} ({100 * rate:.0f} %)"
+    )
+    shown.add_row("95 % Wilson interval", f"{100 * low:.1f} to {100 * high:.1f} %")
+    for reason, count in figures["failures"].items():
+        shown.add_row(f"  failed: {reason}", str(count))
+    latency = figures["plan_latency_ms"]
+    shown.add_row("planning p50 / p99", f"{latency['p50']:.1f} / {latency['p99']:.1f} ms")
+    return shown
+
+
+def _film(played: list[Played], path: Path) -> None:
+    from df_policy.sim.film import render_film
+
+    snapshots = [snapshot for one in played for snapshot in one.snapshots]
+    paths = [way for one in played for way in one.paths]
+    captions = [
+        f"seed {one.result.seed}   {0.1 * step:4.1f} s   ends: {one.result.reason}"
+        for one in played
+        for step in range(len(one.snapshots))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    render_film(snapshots, paths, path, captions=captions)

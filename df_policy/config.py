@@ -1,0 +1,204 @@
+"""Every setting of the policy and its training, as frozen dataclasses with presets by name.
+
+The resolved configuration is stored in each checkpoint; `python -m df_policy train --help` lists
+every value, and any of them can be given on the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from df_policy.errors import DfPolicyError
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Images to a latent vector, one convolutional encoder a camera."""
+
+    latent: int = 32
+    """Width of one camera's latent."""
+    channels: tuple[int, ...] = (32, 64, 64)
+    """Channels of the stride-2 convolutions."""
+
+
+@dataclass(frozen=True)
+class TokenConfig:
+    """What one token holds: an observation and the actions that led to it."""
+
+    chunk: int = 8
+    """Actions in a token; memory advances once a chunk."""
+    window: int = 28
+    """Tokens in a training sequence; as long as an episode, or memory drifts."""
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """The forward process and how levels are drawn in training."""
+
+    levels: int = 1000
+    """K: level 0 is exactly clean, level K exactly pure noise."""
+    schedule: Literal["cosine", "linear", "sigmoid"] = "cosine"
+    clean_history: float = 0.5
+    """Share of sequences whose memory reads clean tokens; the rest read the noised ones."""
+    clean_first: float = 0.5
+    """Share of the remaining sequences whose first token is clean."""
+    history_noise: float = 0.05
+    """Standard deviation added to clean histories, in units of the normalised token."""
+    observation_weight: float = 0.25
+    """Weight of the predicted observation beside the predicted actions (weight 1)."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The recurrent denoiser."""
+
+    memory: Literal["recurrent", "last_observation"] = "recurrent"
+    """`last_observation` forgets all but the newest observation: the memoryless baseline."""
+    memory_width: int = 256
+    embedding_width: int = 256
+    width: int = 512
+    blocks: int = 3
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How a plan is sampled at run time."""
+
+    horizon: int = 2
+    """Tokens planned ahead; the first is executed, the rest bridge until the next plan."""
+    steps: int = 4
+    """DDIM steps a token."""
+    matrix: Literal["pyramid", "autoregressive", "full_sequence"] = "pyramid"
+    lag: float = 1.0
+    """Pyramid only: denoising steps that each later token lags behind."""
+    eta: float = 0.0
+    """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """One optimisation: AdamW, warm-up, cosine decay, clipped gradients, averaged weights."""
+
+    steps: int
+    batch: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    warmup: int = 200
+    clip: float = 1.0
+    ema: float = 0.998
+
+
+@dataclass(frozen=True)
+class EncoderFitConfig(FitConfig):
+    """The encoder learns to reconstruct and to imitate; it is frozen afterwards."""
+
+    steps: int = 2800
+    batch: int = 96
+    reconstruction_weight: float = 10.0
+    salience: float = 6.0
+    """Extra weight of pixels that differ from the camera's mean image."""
+    imitate: int = 10
+    """Next actions that the latent must tell."""
+
+
+@dataclass(frozen=True)
+class PolicyFitConfig(FitConfig):
+    """The denoiser learns on the frozen encoder's latents."""
+
+    steps: int = 17000
+    batch: int = 16
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The run around both optimisations."""
+
+    seed: int = 0
+    validation: float = 0.05
+    """Share of the episodes held out."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto` for the GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` times both and takes the faster."""
+    threads: int = 1
+    """CPU threads of the optimiser; the closed-loop evaluation has a process of its own."""
+    save_every: int = 1000
+    """Steps between saved states."""
+    evaluate_every: int = 4000
+    """Policy steps between closed-loop evaluations; 0 for none."""
+    evaluate_episodes: int = 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one run."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    token: TokenConfig = field(default_factory=TokenConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    encoder_fit: EncoderFitConfig = field(default_factory=EncoderFitConfig)
+    policy_fit: PolicyFitConfig = field(default_factory=PolicyFitConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def _tiny() -> Config:
+    return Config(
+        encoder=EncoderConfig(latent=8, channels=(8, 8, 8)),
+        network=NetworkConfig(memory_width=32, embedding_width=32, width=32, blocks=1),
+        encoder_fit=EncoderFitConfig(steps=20, batch=8),
+        policy_fit=PolicyFitConfig(steps=20, batch=4),
+        run=RunConfig(save_every=10, evaluate_every=0, validation=0.5, precision="fp32"),
+    )
+
+
+PRESETS: dict[str, Config] = {
+    "fruit_swap": Config(),
+    "fruit_swap_memoryless": Config(network=NetworkConfig(memory="last_observation")),
+    "tiny": _tiny(),
+}
+
+
+def preset(name: str) -> Config:
+    """The preset called `name`.
+
+    Raises:
+        DfPolicyError: if there is none; the nearest name is suggested.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
+    raise DfPolicyError(
+        f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}; did you mean {near[0]!r}?"
+    )
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The configuration as plain values."""
+    return dataclasses.asdict(config)
+
+
+def from_json(values: dict[str, Any]) -> Config:
+    """The configuration that `to_json` wrote.
+
+    Raises:
+        DfPolicyError: if a section or value is unknown, so that no setting is silently lost.
+    """
+    sections = {section.name: section.default_factory for section in dataclasses.fields(Config)}
+    built: dict[str, Any] = {}
+    for name, section in values.items():
+        kind: Any = sections.get(name)
+        known = {item.name for item in dataclasses.fields(kind)} if kind else set()
+        if kind is None or not set(section) <= known:
+            extra = sorted(set(section) - known) if kind else [name]
+            raise DfPolicyError(
+                f"the checkpoint's configuration has unknown values {extra} in {name!r}; "
+                "another version of df_policy wrote it: train again or install that version"
+            )
+        fields = {key: tuple(v) if isinstance(v, list) else v for key, v in section.items()}
+        built[name] = kind(**fields)
+    return Config(**built)

@@ -1,0 +1,89 @@
+"""The training loss of Causal Diffusion Forcing, around any network with the same four methods."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from df_policy.config import DiffusionConfig
+from df_policy.noise import NoiseSchedule
+
+
+class Denoiser(Protocol):
+    """What training and sampling need of a network; see `network.RecurrentDenoiser`."""
+
+    def initial(self, batch: int) -> Float[Tensor, "b m"]:
+        """The memory before the first token."""
+        ...
+
+    def update(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b m"]:
+        """The memory after a token."""
+        ...
+
+    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
+        """The memory before each token of a sequence."""
+        ...
+
+    def predict(
+        self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+    ) -> Float[Tensor, "*b d"]:
+        """v of a noised token."""
+        ...
+
+
+def draw_levels(
+    batch: int, tokens: int, config: DiffusionConfig, generator: torch.Generator
+) -> tuple[Int[Tensor, "b t"], Int[Tensor, "b t"]]:
+    """The level that each token is denoised from, and the level that the memory reads it at.
+
+    Levels are independent per token and sample. A share of the sequences have a clean history, as
+    at run time; in the rest the memory reads the noised tokens themselves, as in the paper.
+    """
+    device = generator.device
+    shape = (batch, tokens)
+    level = torch.randint(1, config.levels + 1, shape, generator=generator, device=device)
+    clean = torch.rand(batch, generator=generator, device=device) < config.clean_history
+    first = torch.rand(batch, generator=generator, device=device) < config.clean_first
+    history = level.masked_fill(clean[:, None], 0)
+    history[:, 0] = history[:, 0].masked_fill(first, 0)
+    return level, history
+
+
+def loss(
+    denoiser: Denoiser,
+    schedule: NoiseSchedule,
+    x: Float[Tensor, "b t d"],
+    real: Bool[Tensor, "b t"],
+    weight: Float[Tensor, "d"],
+    config: DiffusionConfig,
+    generator: torch.Generator,
+) -> Float[Tensor, ""]:
+    """Weighted squared error of v, over real tokens.
+
+    Args:
+        denoiser: the network.
+        schedule: the forward process.
+        x: normalised tokens.
+        real: False where a sequence ran past its episode.
+        weight: of each number in a token; sums to the weight of a token.
+        config: how levels are drawn.
+        generator: all randomness.
+
+    Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 1, with v as the target.
+    """
+    batch, tokens, _ = x.shape
+    level, history = draw_levels(batch, tokens, config, generator)
+    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    jitter = torch.randn(x.shape, generator=generator, device=x.device)
+    noised = schedule.add(x, noise, level)
+    clean = (history == 0).unsqueeze(-1)
+    seen = torch.where(clean, x + config.history_noise * jitter, noised)
+    z = denoiser.scan(seen, history)
+    v = denoiser.predict(z, noised, level)
+    error = ((v.float() - schedule.velocity(x, noise, level)) ** 2 * weight).sum(-1)
+    return (error * real).sum() / real.sum()

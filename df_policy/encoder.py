@@ -1,0 +1,121 @@
+"""Camera images to latents, and the two tasks that teach an encoder what to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from df_policy.config import EncoderConfig
+
+
+def as_input(images: UInt8[Tensor, "b height width 3"]) -> Float[Tensor, "b 3 height width"]:
+    """8-bit RGB as the network's input, in [-0.5, 0.5]."""
+    return images.permute(0, 3, 1, 2).float() / 255.0 - 0.5
+
+
+class ImageEncoder(nn.Module):
+    """One camera's image to one latent vector."""
+
+    def __init__(self, height: int, width: int, config: EncoderConfig) -> None:
+        """An encoder for images of `height` x `width` pixels.
+
+        Raises:
+            ValueError: if the strides do not divide the image.
+        """
+        super().__init__()
+        shrink = 2 ** (len(config.channels) + 1)
+        if height % shrink or width % shrink:
+            raise ValueError(f"expected images divisible by {shrink}, got {height} x {width}")
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        before = 12
+        for channels in config.channels:
+            layers += [nn.Conv2d(before, channels, 3, stride=2, padding=1), nn.SiLU()]
+            before = channels
+        cells = (height // shrink) * (width // shrink)
+        layers += [nn.Flatten(), nn.Linear(before * cells, config.latent)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b latent"]:
+        """The latent of each image."""
+        latent: Tensor = self.layers(images)
+        return latent
+
+
+class ImageDecoder(nn.Module):
+    """A latent back to the image at half its size; used in training only."""
+
+    def __init__(self, height: int, width: int, config: EncoderConfig) -> None:
+        """The mirror of `ImageEncoder`."""
+        super().__init__()
+        channels = config.channels[-1]
+        self.shape = (channels, height // 8, width // 8)
+        self.enter = nn.Linear(config.latent, channels * (height // 8) * (width // 8))
+        self.layers = nn.Sequential(
+            nn.SiLU(),
+            nn.Conv2d(channels, 2 * channels, 3, padding=1),
+            nn.PixelShuffle(2),
+            nn.SiLU(),
+            nn.Conv2d(channels // 2, 12, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
+
+    def forward(self, latent: Float[Tensor, "b latent"]) -> Float[Tensor, "b 3 half_h half_w"]:
+        """The image that the latent describes."""
+        image: Tensor = self.layers(self.enter(latent).reshape(-1, *self.shape))
+        return image
+
+
+class EncoderTask(nn.Module):
+    """All cameras' encoders with the heads that train them: reconstruct, and imitate.
+
+    Reconstruction alone spends the latent on the big robot and forgets the small fruit; pixels
+    that differ from the camera's mean image therefore weigh more, and the latents must also tell
+    the demonstrator's next actions.
+    """
+
+    def __init__(
+        self,
+        cameras: Mapping[str, tuple[int, int]],
+        proprioception: int,
+        action_numbers: int,
+        config: EncoderConfig,
+    ) -> None:
+        """Encoders for `cameras` and heads for `action_numbers` numbers of next actions."""
+        super().__init__()
+        sizes = dict(sorted(cameras.items()))
+        self.encoders = nn.ModuleDict(
+            {name: ImageEncoder(h, w, config) for name, (h, w) in sizes.items()}
+        )
+        self.decoders = nn.ModuleDict(
+            {name: ImageDecoder(h, w, config) for name, (h, w) in sizes.items()}
+        )
+        self.imitate = nn.Sequential(
+            nn.Linear(len(sizes) * config.latent + proprioception, 256),
+            nn.SiLU(),
+            nn.Linear(256, 256),
+            nn.SiLU(),
+            nn.Linear(256, action_numbers),
+        )
+
+    def loss(
+        self,
+        images: Mapping[str, Float[Tensor, "b 3 height width"]],
+        mean_images: Mapping[str, Float[Tensor, "1 3 half_h half_w"]],
+        proprioception: Float[Tensor, "b p"],
+        actions: Float[Tensor, "b n"],
+        salience: float,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Reconstruction error (weighted by salience) and imitation error, each a mean square."""
+        latents, errors = [], []
+        for name, encoder in self.encoders.items():
+            latent = encoder(images[name])
+            target = nn.functional.avg_pool2d(images[name], 2)
+            unusual = (target - mean_images[name]).abs().amax(1, keepdim=True)
+            weight = 1.0 + salience * (unusual / 0.2).clamp(max=1.0)
+            errors.append((weight * (self.decoders[name](latent).float() - target) ** 2).mean())
+            latents.append(latent)
+        told = self.imitate(torch.cat([*latents, proprioception], dim=-1))
+        return torch.stack(errors).mean(), nn.functional.mse_loss(told.float(), actions)

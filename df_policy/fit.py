@@ -1,0 +1,143 @@
+"""One optimisation that can be stopped at any step and resumed exactly."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from df_policy.config import FitConfig
+from df_policy.errors import DfPolicyError
+
+Losses = dict[str, Tensor]
+"""The losses of one batch; the one called `loss` is minimised."""
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass
+class Fit(Generic[M]):
+    """AdamW with warm-up, cosine decay, clipping and averaged weights, around any module."""
+
+    module: M
+    loss: Callable[[M, torch.Generator], Losses]
+    config: FitConfig
+    generator: torch.Generator
+    precision: str
+    """`fp32` or `bf16`."""
+
+    def __post_init__(self) -> None:
+        """Set up the optimiser; nothing is drawn yet."""
+        config = self.config
+        self.step = 0
+        self._optimizer = torch.optim.AdamW(
+            self.module.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self._parameters = dict(self.module.named_parameters())
+        self._average = {name: p.detach().clone() for name, p in self._parameters.items()}
+
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        config = self.config
+        if self.step < config.warmup:
+            return config.learning_rate * (self.step + 1) / config.warmup
+        done = (self.step - config.warmup) / max(1, config.steps - config.warmup)
+        return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    def advance(self) -> dict[str, float]:
+        """One step: the losses of its batch, the gradient's length and the rate.
+
+        Raises:
+            DfPolicyError: if the loss is not finite.
+        """
+        rate = self.learning_rate()
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        device = self.generator.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+            losses = self.loss(self.module, self.generator)
+        if not bool(torch.isfinite(losses["loss"])):
+            raise DfPolicyError(
+                f"expected a finite loss, got {losses['loss'].item()} at step {self.step}; resume "
+                "from the last saved state with a lower learning rate, or in fp32"
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        length = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip)
+        self._optimizer.step()
+        self.step += 1
+        keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        current = [p.detach() for p in self._parameters.values()]
+        torch._foreach_lerp_(list(self._average.values()), current, 1.0 - keep)
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        return {**values, "gradient": float(length), "learning_rate": rate}
+
+    def averaged(self) -> M:
+        """A copy of the module with the averaged weights."""
+        copy = deepcopy(self.module)
+        copy.load_state_dict(self._average, strict=False)
+        copy.eval()
+        return copy
+
+    def save(self, path: Path) -> None:
+        """Write all that a resumed run needs, atomically."""
+        tensors = {f"weight/{name}": p.detach() for name, p in self._parameters.items()}
+        tensors |= {f"average/{name}": value for name, value in self._average.items()}
+        for name, parameter in self._parameters.items():
+            for key, value in self._optimizer.state[parameter].items():
+                tensors[f"optimizer/{key}/{name}"] = value
+        tensors["generator"] = self.generator.get_state()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        about = {"step": self.step, "precision": self.precision}
+        contiguous = {name: value.contiguous().clone() for name, value in tensors.items()}
+        save_file(contiguous, partial, metadata={"fit": json.dumps(about)})
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Continue exactly where `save` was called."""
+        with safe_open(path, "pt", device=str(self.generator.device)) as state:
+            about = json.loads(state.metadata()["fit"])
+            names = state.keys()
+            for name, parameter in self._parameters.items():
+                parameter.data.copy_(state.get_tensor(f"weight/{name}"))
+                self._average[name] = state.get_tensor(f"average/{name}")
+                saved = [key for key in names if key.startswith("optimizer/")]
+                mine = [key for key in saved if key.split("/", 2)[2] == name]
+                self._optimizer.state[parameter] = {
+                    key.split("/", 2)[1]: state.get_tensor(key) for key in mine
+                }
+            self.generator.set_state(state.get_tensor("generator").cpu())
+        self.step, self.precision = int(about["step"]), str(about["precision"])
+
+
+def faster_precision(
+    module: M, loss: Callable[[M, torch.Generator], Losses], device: torch.device
+) -> str:
+    """`bf16` where a training step is faster with it than with `fp32`, else `fp32`."""
+    seconds = {}
+    for precision in ("fp32", "bf16"):
+        copy = deepcopy(module)
+        generator = torch.Generator(device).manual_seed(0)
+        config = FitConfig(steps=8, batch=0)
+        trial = Fit(copy, loss, config, generator, precision)
+        times = []
+        for _ in range(6):
+            begin = time.perf_counter()
+            trial.advance()
+            times.append(time.perf_counter() - begin)
+        seconds[precision] = min(times)
+    return min(seconds, key=lambda name: seconds[name])

@@ -1,0 +1,74 @@
+"""What flows between the parts: an observation, an action, and the frame that is recorded.
+
+Stamps are integer nanoseconds of the robot's clock, lengths metres, angles radians, poses those of
+the tool in the robot's base frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from df_policy.geometry import Pose, quat_from_6d, rotation_6d
+
+Image = UInt8[np.ndarray, "height width 3"]
+
+ACTION_WIDTH = 10
+"""An action as a row: x y z [m], 6-D rotation, gripper opening [m]."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that is known at one tick, aligned: each part is the newest not after the stamp."""
+
+    stamp_ns: int
+    images: Mapping[str, Image]
+    """Camera name -> RGB."""
+    image_stamps_ns: Mapping[str, int]
+    q_rad: Float64[np.ndarray, "n"]
+    dq_rad_s: Float64[np.ndarray, "n"]
+    tool: Pose
+    gripper_m: float
+    """Opening between the fingers."""
+
+    def hold(self) -> Action:
+        """The action that stays here."""
+        return Action(self.tool, self.gripper_m)
+
+
+@dataclass(frozen=True)
+class Action:
+    """An absolute target for the tool and the gripper, to be reached one action period later."""
+
+    tool: Pose
+    gripper_m: float
+
+    def row(self) -> Float64[np.ndarray, "10"]:
+        """This action as numbers, in the order of ACTION_WIDTH."""
+        rotation = rotation_6d(self.tool.quat_xyzw)
+        return np.concatenate([self.tool.position_m, rotation, [self.gripper_m]])
+
+    @classmethod
+    def from_row(cls, row: Float64[np.ndarray, "10"]) -> Action:
+        """The action that `row` writes down; its rotation is made proper."""
+        return cls(Pose.of(row[:3], quat_from_6d(row[3:9])), float(row[9]))
+
+    def towards(self, other: Action, fraction: float) -> Action:
+        """The target `fraction` of the way to `other`, as a controller walks it."""
+        share = min(max(fraction, 0.0), 1.0)
+        gripper = self.gripper_m + share * (other.gripper_m - self.gripper_m)
+        return Action(self.tool.towards(other.tool, share), gripper)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One recorded tick: what was seen, what was asked for, what the robot was really told."""
+
+    observation: Observation
+    requested: Action
+    sent: Action
+    received_ns: int
+    """Wall clock when the observation reached the recorder."""

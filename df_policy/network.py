@@ -1,0 +1,151 @@
+"""The recurrent denoiser: z_t = f(z_{t-1}, x_t^k, k_t), and what is noise in x_t^k given z_{t-1}.
+
+It sees tokens and levels only; what a token holds is none of its business.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from df_policy.config import NetworkConfig
+
+LEVEL_FEATURES = 64
+
+
+def level_features(level: Int[Tensor, "*b"], levels: int) -> Float[Tensor, "*b 64"]:
+    """Sines and cosines of k / K, from half a turn to 128 turns over all levels."""
+    rates = torch.exp2(torch.linspace(-1.0, 7.0, LEVEL_FEATURES // 2, device=level.device))
+    angle = (2.0 * math.pi / levels) * level.unsqueeze(-1).float() * rates
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class ModulatedBlock(nn.Module):
+    """A residual MLP whose input is scaled and shifted by the condition.
+
+    Source: FiLM, Perez et al. 2018 (arXiv:1709.07871); the gate as in Peebles & Xie 2023, DiT
+    (arXiv:2212.09748) section 3.2, adaLN-Zero.
+    """
+
+    def __init__(self, width: int) -> None:
+        """A block that starts as the identity."""
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 3 * width)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(
+        self, h: Float[Tensor, "*b w"], condition: Float[Tensor, "*b w"]
+    ) -> Float[Tensor, "*b w"]:
+        """`h`, changed as the condition tells."""
+        scale, shift, gate = self.modulation(condition).chunk(3, dim=-1)
+        inner: Tensor = self.inner(self.norm(h) * (1.0 + scale) + shift)
+        change = gate * self.outer(nn.functional.silu(inner))
+        result: Tensor = h + change
+        return result
+
+
+class RecurrentDenoiser(nn.Module):
+    """Predicts v of a noised token from the memory of the tokens before it.
+
+    The memory z is one flat vector: the recurrent state and the newest token's embedding, so that
+    what was just seen need not pass through the recurrence. It starts at a learned value, the same
+    in training and at run time.
+
+    Source: Chen et al. 2024, Diffusion Forcing (arXiv:2407.01392), section 3.2.
+    """
+
+    def __init__(
+        self,
+        token_width: int,
+        levels: int,
+        config: NetworkConfig,
+        remembered: Bool[Tensor, "d"] | None = None,
+    ) -> None:
+        """A network for tokens of `token_width` numbers and `levels` noise levels.
+
+        Args:
+            token_width: d.
+            levels: K.
+            config: sizes, and whether there is a memory at all.
+            remembered: the part of a token that a memoryless network may look at.
+        """
+        super().__init__()
+        self.levels = levels
+        self.recurrent = config.memory == "recurrent"
+        self.memory_width = config.memory_width
+        mask = torch.ones(token_width, dtype=torch.bool) if remembered is None else remembered
+        self.register_buffer("remembered", mask.float(), persistent=False)
+        self.remembered: Tensor
+        embedding = config.embedding_width
+        self.embed = nn.Sequential(
+            nn.Linear(token_width + LEVEL_FEATURES, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, embedding),
+        )
+        self.recurrence = nn.GRU(embedding, config.memory_width, batch_first=True)
+        self.start = nn.Parameter(torch.zeros(config.memory_width + embedding))
+        self.condition = nn.Sequential(
+            nn.Linear(config.memory_width + embedding + LEVEL_FEATURES, config.width),
+            nn.SiLU(),
+            nn.Linear(config.width, config.width),
+            nn.SiLU(),
+        )
+        self.enter = nn.Linear(token_width, config.width)
+        self.blocks = nn.ModuleList(ModulatedBlock(config.width) for _ in range(config.blocks))
+        self.leave = nn.Sequential(
+            nn.LayerNorm(config.width), nn.Linear(config.width, token_width)
+        )
+
+    def initial(self, batch: int) -> Float[Tensor, "b m"]:
+        """The memory before the first token."""
+        return self.start.expand(batch, -1)
+
+    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]) -> Float[Tensor, "*b e"]:
+        if not self.recurrent:
+            x = x * self.remembered
+        features = level_features(level, self.levels)
+        embedded: Tensor = self.embed(torch.cat([x, features], dim=-1))
+        return embedded
+
+    def update(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b m"]:
+        """z_t: the memory after a token at its level; level 0 is the posterior update."""
+        embedded = self._embed(x, level)
+        before = z if self.recurrent else self.initial(len(x))
+        state = before[:, : self.memory_width].unsqueeze(0).contiguous()
+        after, _ = self.recurrence(embedded.unsqueeze(1), state)
+        return torch.cat([after[:, 0], embedded], dim=-1)
+
+    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
+        """The memory *before* each token, all at once: what `update` gives token by token."""
+        batch, tokens, _ = x.shape
+        embedded = self._embed(x, level)
+        state = self.start[: self.memory_width].expand(1, batch, -1).contiguous()
+        if self.recurrent:
+            states, _ = self.recurrence(embedded, state)
+        else:
+            alone = embedded.reshape(batch * tokens, 1, -1)
+            states, _ = self.recurrence(alone, state.repeat(1, tokens, 1))
+            states = states.reshape(batch, tokens, -1)
+        after = torch.cat([states, embedded], dim=-1)
+        first = self.initial(batch).to(after.dtype).unsqueeze(1)
+        return torch.cat([first, after[:, :-1]], dim=1)
+
+    def predict(
+        self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+    ) -> Float[Tensor, "*b d"]:
+        """v of a token at its level, given the memory before it."""
+        condition = self.condition(torch.cat([z, level_features(level, self.levels)], dim=-1))
+        h = self.enter(x)
+        for block in self.blocks:
+            h = block(h, condition)
+        v: Tensor = self.leave(h)
+        return v

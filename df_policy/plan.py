@@ -1,0 +1,50 @@
+"""A plan: what to do when. Whoever executes it picks by the clock and interpolates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from df_policy.frames import Action
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Targets on a fixed grid of times.
+
+    `actions[i]` starts at `start_ns + i * period_ns` and is reached one period later, just as the
+    recorded actions were carried out.
+    """
+
+    start_ns: int
+    period_ns: int
+    actions: Float64[np.ndarray, "h 10"]
+    observed_ns: int
+    """Stamp of the newest observation that went in."""
+
+    @property
+    def end_ns(self) -> int:
+        """When the last action is reached."""
+        return self.start_ns + len(self.actions) * self.period_ns
+
+    def action(self, index: int) -> Action:
+        """The target with number `index`."""
+        return Action.from_row(self.actions[index])
+
+    def at(self, now_ns: int, before: Action) -> Action:
+        """The interpolated target for `now_ns`.
+
+        Args:
+            now_ns: when the target acts; before the start it is `before`, after the end the last.
+            before: the target that was reached when the plan starts.
+        """
+        elapsed = (now_ns - self.start_ns) / self.period_ns
+        if elapsed <= 0.0:
+            return before
+        if elapsed >= len(self.actions):
+            return self.action(-1)
+        index = int(elapsed)
+        previous = before if index == 0 else self.action(index - 1)
+        return previous.towards(self.action(index), elapsed - index)

@@ -1,0 +1,133 @@
+"""The policy at run time: remember each token, then sample what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from df_policy import checkpoint
+from df_policy.checkpoint import Checkpoint
+from df_policy.config import SamplerConfig
+from df_policy.errors import DfPolicyError
+from df_policy.frames import Action, Observation
+from df_policy.noise import NoiseSchedule
+from df_policy.plan import Plan
+from df_policy.robot import RobotSpec
+from df_policy.sampler import sample
+from df_policy.schedule import matrix
+
+
+class Policy:
+    """A recurrent memory of the episode, and plans drawn from it.
+
+    Call `plan` once a token, that is every `chunk` actions, with what was seen and what was
+    really sent since; between two calls the robot follows the newest plan.
+    """
+
+    def __init__(
+        self,
+        trained: Checkpoint,
+        sampler: SamplerConfig | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """A policy from a checkpoint; `sampler` replaces the one it was stored with."""
+        self.spec: RobotSpec = trained.spec
+        self.config = trained.config
+        self.sampler = sampler or trained.config.sampler
+        self.chunk = trained.config.token.chunk
+        self.horizon = self.sampler.horizon
+        self._codec = trained.codec
+        self._denoiser = trained.denoiser
+        self._device = torch.device(device)
+        diffusion = trained.config.diffusion
+        self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
+        self._matrix = matrix(
+            self.sampler.matrix,
+            self.horizon,
+            self.sampler.steps,
+            diffusion.levels,
+            self.sampler.lag,
+        )
+        self._generator = torch.Generator(self._device)
+        self._clean = torch.zeros(1, dtype=torch.long, device=self._device)
+        self.reset(0)
+
+    @classmethod
+    def load(
+        cls, path_or_name: str, device: str = "cpu", sampler: SamplerConfig | None = None
+    ) -> Policy:
+        """The policy in a run folder, or the shipped one of that name.
+
+        Raises:
+            DfPolicyError: if there is none, or it cannot be read.
+        """
+        return cls(checkpoint.load(path_or_name, device), sampler, device)
+
+    def reset(self, seed: int) -> None:
+        """Forget the episode; `seed` sets all randomness of the next."""
+        self._generator.manual_seed(seed)
+        with torch.inference_mode():
+            self._z = self._denoiser.initial(1)
+
+    @torch.inference_mode()
+    def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
+        """Remember this token, then sample `horizon` tokens that follow it.
+
+        Args:
+            observation: what is seen now.
+            executed: the `chunk` actions sent since the last call, oldest first; at the first
+                call of an episode none, and the robot is taken to have held still.
+
+        Raises:
+            DfPolicyError: if images or actions are not what the policy was trained on.
+        """
+        self._z = self._denoiser.update(self._z, self._token(observation, executed), self._clean)
+        ahead = sample(
+            self._denoiser,
+            self._schedule,
+            self._z,
+            self._matrix,
+            self._codec.width,
+            self._generator,
+            self.sampler.eta,
+        )
+        actions = self._codec.decode_actions(ahead).flatten(1, 2)[0]
+        return Plan(
+            start_ns=observation.stamp_ns,
+            period_ns=self.spec.period_ns,
+            actions=actions.double().cpu().numpy(),
+            observed_ns=observation.stamp_ns,
+        )
+
+    def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
+        if executed and len(executed) != self.chunk:
+            raise DfPolicyError(
+                f"expected the {self.chunk} actions sent since the last plan, or none at the "
+                f"start of an episode, got {len(executed)}"
+            )
+        here = observation.hold().row()
+        rows = np.stack([a.row() for a in executed] or [here] * self.chunk)
+        if not (np.isfinite(rows).all() and np.isfinite(here).all()):
+            raise DfPolicyError("expected finite poses and actions, got NaN or infinity")
+        latents = self._codec.latents(self._images(observation))
+        proprioception = torch.from_numpy(here).float().to(self._device)[None]
+        actions = torch.from_numpy(rows).float().to(self._device)[None]
+        return self._codec.encode(latents, proprioception, actions)
+
+    def _images(self, observation: Observation) -> dict[str, Tensor]:
+        images = {}
+        for name, (height, width) in self.spec.cameras.items():
+            image = observation.images.get(name)
+            if image is None:
+                seen = ", ".join(sorted(observation.images)) or "none"
+                raise DfPolicyError(f"camera {name!r} is missing; the observation has: {seen}")
+            if image.shape != (height, width, 3):
+                raise DfPolicyError(
+                    f"camera {name!r}: expected an image of {(height, width, 3)}, "
+                    f"got {image.shape}; set the camera, or train on its images"
+                )
+            images[name] = torch.from_numpy(image)[None].to(self._device)
+        return images

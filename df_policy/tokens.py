@@ -1,0 +1,85 @@
+"""Observations and actions to tokens, and back: the only core file that knows what a token holds.
+
+A token is [encoded observation | the actions executed since the token before], normalised. The
+same pair of functions serves training and the running robot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from df_policy.config import Config
+from df_policy.encoder import ImageEncoder, as_input
+from df_policy.frames import ACTION_WIDTH
+from df_policy.normalize import Normalizer
+from df_policy.robot import RobotSpec
+
+
+class TokenCodec(nn.Module):
+    """Encoders and normalisers between a robot's own units and tokens."""
+
+    def __init__(
+        self, spec: RobotSpec, config: Config, observation: Normalizer, action: Normalizer
+    ) -> None:
+        """A codec for a robot; its weights and statistics are loaded or trained elsewhere.
+
+        Args:
+            spec: cameras and their sizes.
+            config: encoder and token settings.
+            observation: statistics of [latents of all cameras by name | proprioception].
+            action: statistics of one action row.
+        """
+        super().__init__()
+        self.chunk = config.token.chunk
+        self.observation_weight = config.diffusion.observation_weight
+        self.cameras = tuple(sorted(spec.cameras))
+        self.encoders = nn.ModuleDict(
+            {name: ImageEncoder(*spec.cameras[name], config.encoder) for name in self.cameras}
+        )
+        self.observation = observation
+        self.action = action
+
+    @property
+    def width(self) -> int:
+        """Numbers in a token."""
+        return self.observation.width + self.chunk * self.action.width
+
+    def is_observation(self) -> Bool[Tensor, "d"]:
+        """Which numbers of a token are the observation's."""
+        return torch.arange(self.width) < self.observation.width
+
+    def weight(self) -> Float[Tensor, "d"]:
+        """Weight of each number in the loss: actions share 1, the observation its own weight."""
+        seen = self.is_observation()
+        actions = (~seen).float() / (~seen).sum()
+        return actions + self.observation_weight * seen.float() / seen.sum()
+
+    def latents(
+        self, images: Mapping[str, UInt8[Tensor, "b height width 3"]]
+    ) -> Float[Tensor, "b l"]:
+        """The cameras' latents side by side."""
+        return torch.cat([self.encoders[c](as_input(images[c])) for c in self.cameras], dim=-1)
+
+    def encode(
+        self,
+        latents: Float[Tensor, "*b l"],
+        proprioception: Float[Tensor, "*b 10"],
+        actions: Float[Tensor, "*b c 10"],
+    ) -> Float[Tensor, "*b d"]:
+        """Tokens of encoded images, tool poses and the actions executed before them."""
+        seen = self.observation(torch.cat([latents, proprioception], dim=-1))
+        return torch.cat([seen, self.action(actions).flatten(-2)], dim=-1)
+
+    def decode_actions(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b c 10"]:
+        """The actions that tokens hold, in the robot's units."""
+        rows = x[..., self.observation.width :]
+        return self.action.inverse(rows.reshape(*x.shape[:-1], self.chunk, -1))
+
+
+ACTION_FLOOR = (*(1e-3,) * 3, *(1e-2,) * 6, 1e-3)
+"""Deviations under which a column counts as constant: metres, rotation columns, metres."""
+assert len(ACTION_FLOOR) == ACTION_WIDTH

@@ -1,0 +1,255 @@
+"""From demonstrations to a checkpoint: the encoder first, then the denoiser on its latents.
+
+The encoder is small and learns in minutes; frozen, it turns every frame into a latent once, so
+that the recurrent denoiser trains on whole episodes at little cost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from df_policy import denoiser as diffusion
+from df_policy.checkpoint import Checkpoint, build_denoiser
+from df_policy.config import Config, FitConfig
+from df_policy.demonstrations import Demonstrations, windows
+from df_policy.encoder import EncoderTask, as_input
+from df_policy.fit import Fit, Losses, faster_precision
+from df_policy.network import RecurrentDenoiser
+from df_policy.noise import NoiseSchedule
+from df_policy.normalize import Normalizer
+from df_policy.sampler import sample
+from df_policy.schedule import full_sequence
+from df_policy.tokens import ACTION_FLOOR, TokenCodec
+
+M = TypeVar("M", bound=nn.Module)
+Rows = Int64[np.ndarray, "b"]
+
+
+class StoppedError(Exception):
+    """Training was asked to stop; its state is saved, and running again continues it."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a run speaks to whoever started it; nothing here changes the result."""
+
+    on_step: Callable[[str, int, int, dict[str, float]], None] = lambda *_: None
+    """Stage, steps done, steps in all, losses."""
+    on_checkpoint: Callable[[int, dict[str, float]], None] = lambda *_: None
+    """Policy steps done, held-out figures; the run folder holds that checkpoint now."""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Training:
+    """One run: its data on the device, its state in the run folder."""
+
+    def __init__(
+        self,
+        data: Demonstrations,
+        config: Config,
+        folder: Path,
+        about: dict[str, Any],
+        hooks: Hooks,
+    ) -> None:
+        """A run that continues whatever state `folder` holds.
+
+        Args:
+            data: the recording.
+            config: all settings.
+            folder: for the checkpoint and, under `state/`, for what a resumed run needs.
+            about: what the checkpoint will say of its origin.
+            hooks: how to report and to be stopped.
+        """
+        device = config.run.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        torch.set_num_threads(config.run.threads)
+        self.data, self.config, self.folder, self.hooks = data, config, folder, hooks
+        self.about = about
+        self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
+        proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
+        self.proprioception = self._tensor(proprioception)
+        self.actions = self._tensor(data.action)
+        self.proprioception_norm = Normalizer.fit(proprioception, floor).to(self.device)
+        self.action_norm = Normalizer.fit(data.action, floor).to(self.device)
+
+    def run(self) -> Checkpoint:
+        """Train what is not trained yet.
+
+        Raises:
+            StoppedError: if `hooks.stop` was set; the state is saved.
+        """
+        encoders = self._fit_encoder()
+        latents = self._all_latents(encoders)
+        codec = self._codec(encoders, latents)
+        return self._fit_denoiser(codec, latents)
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.device)
+
+    def _images(self, camera: str, rows: Rows) -> Tensor:
+        return as_input(torch.from_numpy(self.data.images[camera][rows]).to(self.device))
+
+    def _fit(
+        self,
+        stage: str,
+        module: M,
+        loss: Callable[[M, torch.Generator], Losses],
+        config: FitConfig,
+        on_save: Callable[[Fit[M]], None],
+    ) -> Fit[M]:
+        """Optimise `module`, from its saved state if there is one."""
+        run = self.config.run
+        module.to(self.device)
+        generator = torch.Generator(self.device).manual_seed(run.seed)
+        state = self.folder / "state" / f"{stage}.safetensors"
+        precision: str = run.precision
+        if precision == "auto" and not state.exists():
+            precision = faster_precision(module, loss, self.device)
+        fit = Fit(module, loss, config, generator, precision)
+        if state.exists():
+            fit.load(state)
+        while fit.step < config.steps:
+            losses = fit.advance()
+            self.hooks.on_step(stage, fit.step, config.steps, losses)
+            stop = self.hooks.stop.is_set()
+            if stop or fit.step % run.save_every == 0 or fit.step == config.steps:
+                fit.save(state)
+                on_save(fit)
+            if stop and fit.step < config.steps:
+                raise StoppedError
+        return fit
+
+    def _fit_encoder(self) -> nn.ModuleDict:
+        config, spec = self.config.encoder_fit, self.data.spec
+        torch.manual_seed(self.config.run.seed)
+        numbers = config.imitate * self.action_norm.width
+        width = self.proprioception_norm.width
+        task = EncoderTask(spec.cameras, width, numbers, self.config.encoder)
+        seen, told = self.proprioception_norm(self.proprioception), self.action_norm(self.actions)
+        spans = zip(self.train_part.starts, self.train_part.ends, strict=True)
+        frames = np.concatenate([np.arange(start, end) for start, end in spans])
+        ends = np.repeat(self.train_part.ends, self.train_part.ends - self.train_part.starts)
+        some = frames[:: max(1, len(frames) // 1000)]
+        mean_images = {
+            camera: nn.functional.avg_pool2d(self._images(camera, some).mean(0, keepdim=True), 2)
+            for camera in spec.cameras
+        }
+
+        def loss(module: EncoderTask, generator: torch.Generator) -> Losses:
+            pick = _draw(len(frames), config.batch, generator)
+            rows = frames[pick]
+            ahead = np.minimum(rows[:, None] + np.arange(config.imitate), ends[pick, None] - 1)
+            images = {camera: self._images(camera, rows) for camera in spec.cameras}
+            actions = told[torch.from_numpy(ahead)].flatten(1)
+            rebuilt, imitated = module.loss(
+                images, mean_images, seen[torch.from_numpy(rows)], actions, config.salience
+            )
+            total = config.reconstruction_weight * rebuilt + imitated
+            return {"loss": total, "reconstruction": rebuilt, "imitation": imitated}
+
+        fit = self._fit("encoder", task, loss, config, lambda _: None)
+        return fit.averaged().encoders.requires_grad_(False)
+
+    @torch.no_grad()
+    def _all_latents(self, encoders: nn.ModuleDict) -> Float[Tensor, "n l"]:
+        """Every frame through every encoder, once."""
+        count, cameras = len(self.data.action), sorted(self.data.spec.cameras)
+        parts = []
+        for begin in range(0, count, 512):
+            rows = np.arange(begin, min(begin + 512, count))
+            parts.append(torch.cat([encoders[c](self._images(c, rows)) for c in cameras], -1))
+        return torch.cat(parts)
+
+    def _codec(self, encoders: nn.ModuleDict, latents: Float[Tensor, "n l"]) -> TokenCodec:
+        seen = np.concatenate([latents.cpu().numpy(), self.data.proprioception()], axis=1)
+        floor = np.concatenate([np.full(latents.shape[1], 1e-6), ACTION_FLOOR])
+        observation = Normalizer.fit(seen, floor)
+        codec = TokenCodec(self.data.spec, self.config, observation, self.action_norm)
+        codec.encoders.load_state_dict(encoders.state_dict())
+        codec.to(self.device).eval().requires_grad_(False)
+        return codec
+
+    def _tokens(
+        self,
+        codec: TokenCodec,
+        latents: Float[Tensor, "n l"],
+        part: Demonstrations,
+        pick: Rows,
+        offset: Rows,
+    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
+        """Sequences of tokens of the picked episodes, and which of them are real."""
+        token = self.config.token
+        cut = windows(part.starts[pick], part.ends[pick], offset, token.window, token.chunk)
+        rows = torch.from_numpy(cut.observation)
+        before = torch.from_numpy(cut.before).to(self.device)
+        still = self.proprioception[torch.from_numpy(part.starts[pick])]
+        actions = self.actions[torch.from_numpy(cut.action)]
+        actions = torch.where(before[..., None], still[:, None, None], actions)
+        x = codec.encode(latents[rows], self.proprioception[rows], actions)
+        return x, torch.from_numpy(cut.real).to(self.device)
+
+    def _fit_denoiser(self, codec: TokenCodec, latents: Float[Tensor, "n l"]) -> Checkpoint:
+        config = self.config
+        torch.manual_seed(config.run.seed)
+        schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
+        weight = codec.weight().to(self.device)
+
+        def loss(module: RecurrentDenoiser, generator: torch.Generator) -> Losses:
+            pick = _draw(len(self.train_part.ends), config.policy_fit.batch, generator)
+            offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
+            x, real = self._tokens(codec, latents, self.train_part, pick, offset)
+            value = diffusion.loss(module, schedule, x, real, weight, config.diffusion, generator)
+            return {"loss": value}
+
+        def checkpoint(fit: Fit[RecurrentDenoiser]) -> Checkpoint:
+            denoiser = fit.averaged()
+            error = self._held_out_error(denoiser, schedule, codec, latents)
+            about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
+            return Checkpoint(config, self.data.spec, codec, denoiser, about)
+
+        def publish(fit: Fit[RecurrentDenoiser]) -> None:
+            newest = checkpoint(fit)
+            newest.save(self.folder)
+            self.hooks.on_checkpoint(fit.step, newest.about["held_out"])
+
+        network = build_denoiser(codec, config)
+        return checkpoint(self._fit("policy", network, loss, config.policy_fit, publish))
+
+    @torch.no_grad()
+    def _held_out_error(
+        self,
+        denoiser: RecurrentDenoiser,
+        schedule: NoiseSchedule,
+        codec: TokenCodec,
+        latents: Float[Tensor, "n l"],
+    ) -> dict[str, float]:
+        """How far the chunk sampled after each held-out token is from the recorded one."""
+        pick = np.arange(len(self.held_out.ends))
+        x, real = self._tokens(codec, latents, self.held_out, pick, np.zeros_like(pick))
+        batch, tokens, width = x.shape
+        z = denoiser.scan(x, torch.zeros(batch, tokens, dtype=torch.long, device=self.device))
+        generator = torch.Generator(self.device).manual_seed(0)
+        steps = full_sequence(1, self.config.sampler.steps, schedule.levels)
+        told = sample(denoiser, schedule, z.flatten(0, 1), steps, width, generator)
+        got = codec.decode_actions(told.reshape(batch, tokens, width))[:, 1:][real[:, 1:]]
+        want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
+        return {
+            "position_error_mm": 1e3 * float((got - want)[..., :3].norm(dim=-1).mean()),
+            "gripper_error_mm": 1e3 * float((got - want)[..., 9].abs().mean()),
+        }
+
+
+def _draw(below: int, count: int, generator: torch.Generator) -> Rows:
+    drawn = torch.randint(below, (count,), generator=generator, device=generator.device)
+    return drawn.cpu().numpy()

@@ -1,0 +1,210 @@
+"""Runs episodes of the simulated task, one after the other, and counts how they end.
+
+Run it with `python -m df_policy.ros_nodes.episode_node --ros-args -p episodes:=5`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from df_policy.errors import DfPolicyError
+from df_policy.ros_nodes import missing_ros
+from df_policy.ros_nodes.monitor import Pace
+from df_policy.ros_nodes.params import declare, parameter
+from df_policy.ros_nodes.tally import Ending, Tally
+
+try:
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.node import Node
+
+    from df_policy.ros_nodes import convert, topics
+    from df_policy.ros_nodes.running import run_node
+except ImportError as error:
+    raise SystemExit(missing_ros(error)) from None
+
+CALL_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 20.0
+STANDSTILL_S = 20.0
+SETTLE_NS = 60_000_000
+"""From a reset to the start: every node has heard of the new time by then."""
+
+
+@dataclass(frozen=True)
+class EpisodeNodeConfig:
+    """Parameters of the episode node."""
+
+    episodes: int = parameter(5, "how many to run")
+    duration_s: float = parameter(22.4, "length of each [s of simulated time]")
+    result_path: str = parameter("", "a .json file for the result")
+    ready_timeout_s: float = parameter(90.0, "how long to wait for the other nodes")
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values out of range."""
+        if self.episodes < 1 or self.duration_s <= 0.0 or self.ready_timeout_s <= 0.0:
+            raise ValueError(
+                "expected episodes, duration_s and ready_timeout_s above 0, got "
+                f"{self.episodes}, {self.duration_s}, {self.ready_timeout_s}"
+            )
+
+
+class EpisodeNode(Node):
+    """Resets, starts, waits, judges; measures the targets' rate on the way.
+
+    Args:
+        overrides: rclpy's arguments, for tests.
+    """
+
+    def __init__(self, **overrides: Any) -> None:
+        super().__init__(
+            "episode_node", automatically_declare_parameters_from_overrides=True, **overrides
+        )
+        self.config = declare(self, EpisodeNodeConfig)
+        self.tally = Tally()
+        self._pace: Pace | None = None
+        self._callers: dict[topics.Service, Any] = {
+            service: self.create_client(topics.TRIGGER, service.name)
+            for service in topics.SERVICES
+        }
+        topics.subscribe(self, topics.TARGET_POSE, self._on_target)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self)
+
+    def run(self) -> Tally:
+        """All episodes.
+
+        Raises:
+            DfPolicyError: if another node does not answer, or time stands still.
+        """
+        deadline_s = time.monotonic() + self.config.ready_timeout_s
+        for service, caller in self._callers.items():
+            self._wait(
+                caller.service_is_ready,
+                deadline_s - time.monotonic(),
+                f"{service.server} to offer {service.name}",
+            )
+        for number in range(1, self.config.episodes + 1):
+            ending = self._episode()
+            self.tally.add(ending)
+            self.get_logger().info(
+                f"episode {number}/{self.config.episodes}  seed {ending.seed}  {ending.reason:<20}"
+                f" {ending.rate_hz:5.1f} Hz, worst gap {ending.worst_gap_ms:.0f} ms"
+            )
+        self.get_logger().info(self.tally.summary())
+        return self.tally
+
+    def _episode(self) -> Ending:
+        reset = json.loads(self._call(topics.RESET))
+        self._until(int(reset["stamp_ns"]) + SETTLE_NS)
+        self._start()
+        self._pace = Pace(window=1_000_000)
+        self._until(self._now_ns() + round(self.config.duration_s * 1e9))
+        pace, self._pace = self._pace, None
+        verdict = json.loads(self._call(topics.JUDGE))
+        self._call(topics.STOP)
+        return Ending(
+            seed=int(reset["seed"]),
+            success=bool(verdict["success"]),
+            reason=str(verdict["reason"]),
+            targets=pace.count,
+            rate_hz=pace.rate_hz,
+            worst_gap_ms=pace.worst_gap_ns * 1e-6,
+        )
+
+    def _start(self) -> None:
+        """Start the policy; right after a reset its sensors may need a moment."""
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                self._call(topics.START)
+            except DfPolicyError:
+                if time.monotonic() > deadline_s:
+                    raise
+                self._spin_for(0.2)
+            else:
+                return
+
+    def _on_target(self, message: Any) -> None:
+        if self._pace is not None:
+            self._pace.tick(convert.stamp_of(message.header.stamp))
+
+    def _is_after(self, stamp_ns: int) -> bool:
+        return self._now_ns() > stamp_ns
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _call(self, service: topics.Service) -> str:
+        """The answer's message.
+
+        Raises:
+            DfPolicyError: if there is no answer, or it says no.
+        """
+        future = self._callers[service].call_async(topics.TRIGGER.Request())
+        self._wait(future.done, CALL_TIMEOUT_S, f"{service.server} to answer {service.name}")
+        answer = future.result()
+        if answer is None or not answer.success:
+            said = answer.message if answer is not None else "nothing"
+            raise DfPolicyError(f"expected {service.name} to succeed, got: {said}")
+        return str(answer.message)
+
+    def _until(self, stamp_ns: int) -> None:
+        """Wait for a simulated time."""
+        while (before_ns := self._now_ns()) < stamp_ns:
+            self._wait(
+                partial(self._is_after, before_ns),
+                STANDSTILL_S,
+                "the clock to go on; is use_sim_time set and sim_node alive?",
+            )
+
+    def _spin_for(self, duration_s: float) -> None:
+        deadline_s = time.monotonic() + duration_s
+        while (left_s := deadline_s - time.monotonic()) > 0.0:
+            self._spin_once(left_s)
+
+    def _spin_once(self, timeout_s: float) -> None:
+        self._executor.spin_once(timeout_sec=timeout_s)
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Spin until `done`.
+
+        Raises:
+            DfPolicyError: after `timeout_s`, saying what was waited for.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not done():
+            if not self.context.ok():
+                raise ExternalShutdownException
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0.0:
+                raise DfPolicyError(f"expected {what} within {timeout_s:.3g} s, got nothing")
+            self._spin_once(min(left_s, 0.2))
+
+    def close(self) -> None:
+        """Leave the executor."""
+        self._executor.shutdown()
+
+
+def work(node: EpisodeNode) -> int:
+    """Run the episodes and write the result; returns the exit code."""
+    try:
+        node.run()
+    finally:
+        if node.config.result_path:
+            node.tally.write(Path(node.config.result_path), node.config.episodes)
+    return 0
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node; returns the exit code: 0 if all episodes ran, however they ended."""
+    return run_node("episode_node", EpisodeNode, args, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""From plans to a smooth stream of targets; knows neither ROS nor wall time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from df_policy.align import Stream
+from df_policy.frames import Action
+from df_policy.plan import Plan
+from df_policy.robot import RobotSpec
+
+_EVER_S = 1e9
+_KEPT_TICKS = 1024
+
+
+class PlanFollower:
+    """Walks along the newest plan, interval by interval, and remembers what it sent.
+
+    In each interval of a plan the target goes in a straight line from where it is to the
+    interval's action, which it reaches at the interval's end, as in training. A plan that arrives
+    in the middle of an interval changes the rest of that interval: the target never jumps.
+
+    Args:
+        spec: whose limits all targets keep.
+        tick_ns: time between two targets.
+        now_ns: when following begins.
+        hold: the target until there is a plan.
+    """
+
+    def __init__(self, spec: RobotSpec, tick_ns: int, now_ns: int, hold: Action) -> None:
+        self._spec = spec
+        self._tick_spec = replace(spec, action_rate_hz=1e9 / tick_ns)
+        self._plan: Plan | None = None
+        self._sent: Stream[Action] = Stream("target_pose", _EVER_S, _KEPT_TICKS)
+        self._sent.add(now_ns, hold)
+        self._last_ns, self._last = now_ns, hold
+        self._leg: tuple[int, int, Action, Action] | None = None
+        """Start and end of the walk in the present interval: times, then targets."""
+
+    def accept(self, plan: Plan) -> None:
+        """Follow `plan` from the next target on."""
+        self._plan = plan
+        self._leg = None
+
+    def covers(self, end_ns: int) -> bool:
+        """Whether the plan says what to do until `end_ns`."""
+        return self._plan is not None and self._plan.start_ns < end_ns <= self._plan.end_ns
+
+    @property
+    def plan_end_ns(self) -> int | None:
+        """When the newest plan ends, if there is one."""
+        return None if self._plan is None else self._plan.end_ns
+
+    def hold(self, end_ns: int) -> Action:
+        """Stay: the last target once more."""
+        self._leg = None
+        return self._send(end_ns, self._last)
+
+    def step(self, end_ns: int) -> Action:
+        """The target to be reached at `end_ns`; the last one where the plan does not reach.
+
+        Args:
+            end_ns: the end of the tick that begins now, later than at the last call.
+        """
+        if self._plan is None or not self.covers(end_ns):
+            return self.hold(end_ns)
+        if end_ns <= self._last_ns:
+            return self._last
+        start_ns, goal_ns, start, goal = self._present_leg(self._plan, end_ns)
+        wanted = start.towards(goal, (end_ns - start_ns) / (goal_ns - start_ns))
+        return self._send(end_ns, self._tick_spec.limit(wanted, self._last))
+
+    def executed(self, until_ns: int, count: int) -> list[Action]:
+        """What was sent for the last `count` action times until `until_ns`, oldest first."""
+        period = self._spec.period_ns
+        times = [until_ns - index * period for index in reversed(range(count))]
+        return [self._sent_at(time_ns) for time_ns in times]
+
+    def _present_leg(self, plan: Plan, end_ns: int) -> tuple[int, int, Action, Action]:
+        index = -((plan.start_ns - end_ns) // plan.period_ns) - 1
+        goal_ns = plan.start_ns + (index + 1) * plan.period_ns
+        if self._leg is None or self._leg[1] != goal_ns:
+            begin_ns = goal_ns - plan.period_ns
+            goal = self._spec.limit(plan.action(index), self._sent_at(begin_ns))
+            self._leg = (max(self._last_ns, begin_ns), goal_ns, self._last, goal)
+        return self._leg
+
+    def _send(self, end_ns: int, target: Action) -> Action:
+        if end_ns > self._last_ns:
+            self._sent.add(end_ns, target)
+            self._last_ns, self._last = end_ns, target
+        return target
+
+    def _sent_at(self, time_ns: int) -> Action:
+        """The newest target not after a time; before the first, the first."""
+        return self._sent.at(max(time_ns, self._sent.oldest_ns or 0)).value

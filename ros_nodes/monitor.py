@@ -1,0 +1,50 @@
+"""What the nodes measure of themselves: rates, gaps and percentiles."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+
+class Pace:
+    """Rate and gaps of something that should come regularly.
+
+    Args:
+        window: events that `rate_hz` looks back over.
+    """
+
+    def __init__(self, window: int = 100) -> None:
+        self._stamps_ns: deque[int] = deque(maxlen=window)
+        self.count = 0
+        self.worst_gap_ns = 0
+
+    def tick(self, stamp_ns: int) -> int:
+        """Count an event; returns the time since the last one, 0 for the first."""
+        gap_ns = stamp_ns - self._stamps_ns[-1] if self._stamps_ns else 0
+        self._stamps_ns.append(stamp_ns)
+        self.count += 1
+        self.worst_gap_ns = max(self.worst_gap_ns, gap_ns)
+        return gap_ns
+
+    @property
+    def rate_hz(self) -> float:
+        """Events per second over the window; 0 before the second event."""
+        if len(self._stamps_ns) < 2 or self._stamps_ns[-1] <= self._stamps_ns[0]:
+            return 0.0
+        return (len(self._stamps_ns) - 1) * 1e9 / (self._stamps_ns[-1] - self._stamps_ns[0])
+
+
+class Spread:
+    """Percentiles of the latest values."""
+
+    def __init__(self, window: int = 500) -> None:
+        self._values: deque[float] = deque(maxlen=window)
+
+    def add(self, value: float) -> None:
+        """Take a value in."""
+        self._values.append(value)
+
+    def percentile(self, percent: float) -> float:
+        """The value that `percent` of all stay under; NaN without values."""
+        return float(np.percentile(self._values, percent)) if self._values else float("nan")

@@ -1,0 +1,54 @@
+"""The life of a node's process: start, spin, and end with an exit code that means something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from df_policy.errors import DfPolicyError
+
+N = TypeVar("N", bound=Node)
+
+
+def run_node(
+    name: str,
+    make: Callable[[], N],
+    args: list[str] | None,
+    work: Callable[[N], int] | None = None,
+) -> int:
+    """Make a node and spin it until it is told to end.
+
+    Args:
+        name: for messages before the node exists.
+        make: builds the node; it may have a `close` method.
+        args: the process' arguments, by default its own.
+        work: does the node's work instead of spinning; returns the exit code.
+
+    Returns:
+        0 after SIGINT, SIGTERM or a shutdown; 1 after an error that the user can mend.
+    """
+    rclpy.init(args=args)
+    node: N | None = None
+    try:
+        node = make()
+        if work is not None:
+            return work(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0 if work is None else 1
+    except (DfPolicyError, InvalidParameterTypeException) as error:
+        rclpy.logging.get_logger(name).fatal(str(error))
+        return 1
+    finally:
+        if node is not None:
+            getattr(node, "close", lambda: None)()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

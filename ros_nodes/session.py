@@ -1,0 +1,164 @@
+"""One run of a policy, from start to stop: when to look, what to plan from, what to send."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from df_policy.align import LateStreamError, RobotStreams
+from df_policy.frames import Action
+from df_policy.plan import Plan
+from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.follower import PlanFollower
+from df_policy.ros_nodes.monitor import Spread
+from df_policy.ros_nodes.planning import Job, PlanningThread
+
+WAITING = "waiting for the first plan"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How a session keeps time."""
+
+    tick_ns: int
+    """Between two targets."""
+    chunk: int
+    """Actions between two looks."""
+    gather_ns: int
+    """How long a look waits for samples that are under way."""
+
+
+class PolicySession:
+    """Looks each `chunk` actions on a fixed grid, plans beside, follows the newest plan.
+
+    The grid begins at the first images that came after the start. All times are the robot's clock.
+
+    Args:
+        number: tells sessions apart.
+        seed: for the planner.
+        spec: the robot.
+        timing: see there.
+        streams: filled by whoever hears the robot.
+        planning: a running thread.
+        now_ns: the start.
+
+    Raises:
+        LateStreamError: if the robot has not said lately where it is.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        seed: int,
+        spec: RobotSpec,
+        timing: Timing,
+        streams: RobotStreams,
+        planning: PlanningThread,
+        now_ns: int,
+    ) -> None:
+        self.number = number
+        self._seed = seed
+        self._spec = spec
+        self._timing = timing
+        self._streams = streams
+        self._planning = planning
+        heard = [stream.newest_ns or 0 for stream in streams.all()]
+        self._after_ns = max(now_ns, *heard)
+        here = Action(
+            streams.tool.at(self._after_ns).value,
+            streams.joints.at(self._after_ns).value.gripper_m,
+        )
+        self._follower = PlanFollower(spec, timing.tick_ns, now_ns, here)
+        self._look_ns: int | None = None
+        self._first = True
+        self._fault = ""
+        self.holds: Counter[str] = Counter()
+        """Ticks without progress, by the kind of reason."""
+        self.looks = 0
+        self.missed_looks = 0
+        self.plan_latency_ms, self.compute_ms = Spread(), Spread()
+        """From the observation to the first target made of it; the planner's own share."""
+
+    def report(self) -> dict[str, object]:
+        """What diagnostics tell of this session."""
+        return {
+            "looks": self.looks,
+            "missed_looks": self.missed_looks,
+            "plan_latency_ms_p50": round(self.plan_latency_ms.percentile(50), 1),
+            "plan_latency_ms_p99": round(self.plan_latency_ms.percentile(99), 1),
+            "compute_ms_p50": round(self.compute_ms.percentile(50), 1),
+            "compute_ms_p99": round(self.compute_ms.percentile(99), 1),
+            **{f"held_ticks {kind}": count for kind, count in self.holds.items()},
+        }
+
+    def look(self, now_ns: int) -> None:
+        """Hand the planner the observation of the grid's present time, once it is complete."""
+        if self._look_ns is None:
+            stamps = [stream.newest_ns or 0 for stream in self._streams.images.values()]
+            if not stamps or min(stamps) <= self._after_ns:
+                return
+            self._look_ns = max(stamps)
+        look_ns = self._look_ns
+        if not self._streams.settled(look_ns) and now_ns < look_ns + self._timing.gather_ns:
+            return
+        try:
+            observation = self._streams.observe(look_ns)
+        except LateStreamError as late:
+            self._fault = str(late)
+            self.missed_looks += 1
+        else:
+            count = 0 if self._first else self._timing.chunk
+            executed = self._follower.executed(look_ns, count)
+            self._planning.submit(Job(self.number, self._seed, observation, executed))
+            self._first = False
+            self.looks += 1
+        self._look_ns = self._next_look(look_ns, now_ns)
+
+    def target(self, now_ns: int) -> tuple[Action, Plan | None, str]:
+        """What to send now: the target for the end of this tick.
+
+        Returns:
+            The target, the plan if a new one begins to be followed, and why the robot is held
+            (empty while it follows the plan).
+        """
+        end_ns = now_ns + self._timing.tick_ns
+        plan = self._new_plan(now_ns)
+        reason = self._reason_to_hold(now_ns, end_ns)
+        if reason:
+            return self._follower.hold(end_ns), plan, reason
+        return self._follower.step(end_ns), plan, ""
+
+    def _next_look(self, look_ns: int, now_ns: int) -> int:
+        """The next time on the grid that has not gone by altogether."""
+        token_ns = self._timing.chunk * self._spec.period_ns
+        skipped = max(0, (now_ns - look_ns) // token_ns - 1)
+        self.missed_looks += skipped
+        return look_ns + (1 + skipped) * token_ns
+
+    def _new_plan(self, now_ns: int) -> Plan | None:
+        outcome = self._planning.take()
+        if outcome is None or outcome.session != self.number:
+            return None
+        self._fault = outcome.problem
+        self.compute_ms.add(outcome.compute_s * 1e3)
+        if outcome.plan is not None:
+            self.plan_latency_ms.add((now_ns - outcome.plan.observed_ns) * 1e-6)
+            self._follower.accept(outcome.plan)
+        return outcome.plan
+
+    def _reason_to_hold(self, now_ns: int, end_ns: int) -> str:
+        try:
+            self._streams.check(now_ns)
+        except LateStreamError as late:
+            self.holds[late.stream] += 1
+            return str(late)
+        if self._follower.covers(end_ns):
+            return ""
+        if self._follower.plan_end_ns is None:
+            self.holds["first plan"] += 1
+            return self._fault or WAITING
+        self.holds["no plan"] += 1
+        late_s = (end_ns - self._follower.plan_end_ns) * 1e-9
+        return (
+            self._fault or f"expected a plan in time, got none, the last ended {late_s:.2f} s ago"
+        )

@@ -1,0 +1,86 @@
+"""What the simulation node asks of a world, and the gate that its targets pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from df_policy.environment import Verdict
+from df_policy.frames import Action, Observation
+from df_policy.geometry import Pose
+from df_policy.robot import RobotSpec
+
+
+class SimulatedWorld(Protocol):
+    """What the node drives; `df_policy.sim.world.World` is one."""
+
+    spec: RobotSpec
+
+    @property
+    def time_ns(self) -> int:
+        """The simulation's clock, which never goes back."""
+        ...
+
+    @property
+    def home(self) -> Action:
+        """The target at which an episode starts."""
+        ...
+
+    def reset(self, seed: int) -> None:
+        """Start the episode that `seed` describes."""
+        ...
+
+    def advance(self, target: Action) -> None:
+        """One control tick."""
+        ...
+
+    def observe(self, cameras: bool = True) -> Observation:
+        """What the robot knows now."""
+        ...
+
+    def judge(self) -> Verdict:
+        """Whether the task is done now."""
+        ...
+
+    def snapshot(self) -> Any:
+        """All positions."""
+        ...
+
+    def close(self) -> None:
+        """Free the graphics."""
+        ...
+
+
+class TargetGate:
+    """The newest target, as far as the robot's limits let it be reached in one tick.
+
+    Args:
+        spec: the limits.
+        home: the target until one is received.
+    """
+
+    def __init__(self, spec: RobotSpec, home: Action) -> None:
+        self._spec = replace(spec, action_rate_hz=spec.control_rate_hz)
+        self.reset(0, home)
+
+    def reset(self, now_ns: int, home: Action) -> None:
+        """Stay at `home` until a pose comes that was sent after now."""
+        self._since_ns = now_ns
+        self._obeying = False
+        self._wanted = self._sent = home
+
+    def pose(self, stamp_ns: int, pose: Pose) -> None:
+        """A new target for the tool; one that was meant for the last episode is ignored."""
+        if stamp_ns >= self._since_ns:
+            self._wanted = Action(pose, self._wanted.gripper_m)
+            self._obeying = True
+
+    def gripper(self, opening_m: float) -> None:
+        """A new target for the gripper; it bears no stamp, so a pose must have come before."""
+        if self._obeying:
+            self._wanted = Action(self._wanted.tool, opening_m)
+
+    def next(self) -> Action:
+        """The target for the tick that begins now."""
+        self._sent = self._spec.limit(self._wanted, self._sent)
+        return self._sent

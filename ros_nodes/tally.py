@@ -1,0 +1,88 @@
+"""How episodes ended, and what that says about the next ones."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from math import sqrt
+from pathlib import Path
+
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One episode."""
+
+    seed: int
+    success: bool
+    reason: str
+    targets: int
+    rate_hz: float
+    """Of the targets, by the robot's clock."""
+    worst_gap_ms: float
+
+
+def wilson95(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a rate, sane also near 0 and 1.
+
+    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    """
+    if trials == 0:
+        return (0.0, 1.0)
+    rate, spread = successes / trials, _Z**2 / trials
+    centre = (rate + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * sqrt(rate * (1 - rate) / trials + spread / (4 * trials))
+    return (max(0.0, centre - half), min(1.0, centre + half))
+
+
+class Tally:
+    """Endings of the episodes that ran."""
+
+    def __init__(self) -> None:
+        self.endings: list[Ending] = []
+
+    def add(self, ending: Ending) -> None:
+        """Count one."""
+        self.endings.append(ending)
+
+    @property
+    def successes(self) -> int:
+        """How many succeeded."""
+        return sum(ending.success for ending in self.endings)
+
+    def summary(self) -> str:
+        """One line."""
+        low, high = wilson95(self.successes, len(self.endings))
+        return (
+            f"{self.successes} of {len(self.endings)} succeeded "
+            f"(95 % interval {100 * low:.0f}-{100 * high:.0f} %)"
+        )
+
+    def write(self, path: Path, asked: int) -> None:
+        """The result as JSON.
+
+        Args:
+            path: its folder is made.
+            asked: how many episodes should have run.
+        """
+        rates = [ending.rate_hz for ending in self.endings]
+        result = {
+            "episodes": len(self.endings),
+            "asked": asked,
+            "successes": self.successes,
+            "wilson95": wilson95(self.successes, len(self.endings)),
+            "failures": Counter(e.reason for e in self.endings if not e.success),
+            "seeds": [ending.seed for ending in self.endings],
+            "control": {
+                "rate_hz": sum(rates) / len(rates) if rates else 0.0,
+                "worst_gap_ms": max((e.worst_gap_ms for e in self.endings), default=0.0),
+                "targets": sum(ending.targets for ending in self.endings),
+            },
+            "results": [asdict(ending) for ending in self.endings],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        part.replace(path)

@@ -1,0 +1,179 @@
+"""Every topic and service in one table: the nodes use it, the README prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import Trigger
+
+FRAME = "base"
+"""Frame of all poses: the robot's base."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How both ends of a topic are set, so that they always fit."""
+
+    offered: ReliabilityPolicy
+    wanted: ReliabilityPolicy
+    depth: int
+
+    def __str__(self) -> str:
+        offered, wanted = (
+            policy.name.lower().replace("_", " ") for policy in (self.offered, self.wanted)
+        )
+        ends = offered if offered == wanted else f"{offered} -> {wanted}"
+        return f"{ends}, depth {self.depth}"
+
+
+# A reliable sender serves every receiver; a best-effort receiver takes every sender.
+STATE = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT, 5)
+# Best effort loses images that span many packets.
+IMAGE = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 2)
+COMMAND = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 1)
+REPORT = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 10)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic: who says what to whom, in which unit, how often, how surely."""
+
+    name: str
+    message: type
+    meaning: str
+    rate: str
+    sender: str
+    delivery: Delivery
+
+
+JOINT_STATES = Topic(
+    "joint_states", JointState, "arm [rad, rad/s] and fingers [m]", "50 Hz", "robot", STATE
+)
+CURRENT_POSE = Topic(
+    "current_pose", PoseStamped, "tool in frame `base` [m, xyzw]", "50 Hz", "robot", STATE
+)
+IMAGES = Topic("camera/{camera}/image_raw", Image, "picture, `rgb8`", "10 Hz", "robot", IMAGE)
+CAMERA_INFO = Topic(
+    "camera/{camera}/camera_info", CameraInfo, "size and intrinsics [px]", "10 Hz", "robot", STATE
+)
+CLOCK = Topic("/clock", Clock, "simulated time", "50 Hz", "sim_node", STATE)
+TARGET_POSE = Topic(
+    "target_pose",
+    PoseStamped,
+    "where the tool shall be one tick later, frame `base` [m, xyzw]",
+    "50 Hz",
+    "policy_node",
+    COMMAND,
+)
+TARGET_GRIPPER = Topic(
+    "target_gripper",
+    Float64MultiArray,
+    "one number: opening between the fingers [m]",
+    "50 Hz",
+    "policy_node",
+    COMMAND,
+)
+PLAN = Topic("plan", Path, "the newest plan's tool path [m]", "1.25 Hz", "policy_node", COMMAND)
+DIAGNOSTICS = Topic(
+    "/diagnostics", DiagnosticArray, "rates, latencies, holds", "1 Hz", "all", REPORT
+)
+
+TOPICS = (
+    JOINT_STATES,
+    CURRENT_POSE,
+    IMAGES,
+    CAMERA_INFO,
+    CLOCK,
+    TARGET_POSE,
+    TARGET_GRIPPER,
+    PLAN,
+    DIAGNOSTICS,
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service; all are `std_srvs/srv/Trigger`."""
+
+    name: str
+    server: str
+    meaning: str
+
+
+RESET = Service(
+    "sim/reset", "sim_node", "start the next episode; message: JSON `seed`, `stamp_ns`"
+)
+JUDGE = Service(
+    "sim/judge", "sim_node", "judge now; message: JSON `success`, `reason`, `seed`, `stamp_ns`"
+)
+START = Service("policy/start", "policy_node", "forget everything and begin to drive")
+STOP = Service("policy/stop", "policy_node", "send no more targets; the robot keeps the last")
+
+SERVICES = (RESET, JUDGE, START, STOP)
+
+
+def publisher(node: Node, topic: Topic, camera: str = "") -> Publisher[Any]:
+    """A sender on `topic`, set as the table says."""
+    profile = QoSProfile(depth=topic.delivery.depth, reliability=topic.delivery.offered)
+    return node.create_publisher(topic.message, topic.name.format(camera=camera), profile)
+
+
+def subscribe(
+    node: Node,
+    topic: Topic,
+    callback: Callable[[Any], None],
+    *,
+    camera: str = "",
+    group: CallbackGroup | None = None,
+    best_effort: bool = False,
+) -> Subscription[Any]:
+    """A receiver of `topic`, set as the table says.
+
+    Args:
+        node: who receives.
+        topic: a row of the table.
+        callback: gets each message.
+        camera: fills the topic's name.
+        group: the callback group.
+        best_effort: take also senders that are not reliable, at the price of lost messages.
+    """
+    wanted = ReliabilityPolicy.BEST_EFFORT if best_effort else topic.delivery.wanted
+    profile = QoSProfile(depth=topic.delivery.depth, reliability=wanted)
+    name = topic.name.format(camera=camera)
+    return node.create_subscription(topic.message, name, callback, profile, callback_group=group)
+
+
+def markdown() -> str:
+    """The table as the README shows it."""
+    lines = [
+        "| topic | type | meaning | rate | sender | QoS (sender -> receiver) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for topic in TOPICS:
+        package = topic.message.__module__.split(".")[0]
+        kind = f"{package}/msg/{topic.message.__name__}"
+        name = topic.name.replace("{camera}", "<name>")
+        lines.append(
+            f"| `{name}` | {kind} | {topic.meaning} | {topic.rate} | {topic.sender} "
+            f"| {topic.delivery} |"
+        )
+    lines += ["", "| service (std_srvs/srv/Trigger) | server | meaning |", "|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.server} | {row.meaning} |" for row in SERVICES]
+    return "\n".join(lines)
+
+
+TRIGGER = Trigger
+"""The type of every service."""

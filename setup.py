@@ -1,0 +1,106 @@
+"""The package for pip and for colcon (ament_python reads this file, not pyproject.toml)."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "df_policy"
+LINKED = ("ros_nodes", "teleop", "data", "sim")
+
+for folder in LINKED:
+    if not Path(NAME, folder).is_dir():
+        raise SystemExit(
+            f"{NAME}/{folder} is not a directory: this checkout lost its symbolic links "
+            f"(clone it with git, or run: ln -sfn ../{folder} {NAME}/{folder})"
+        )
+
+found = re.search(r'^__version__ = "(.+)"$', Path(NAME, "__init__.py").read_text("utf-8"), re.M)
+if found is None:
+    raise SystemExit(f"{NAME}/__init__.py has no line __version__ = '...'")
+
+
+def files(pattern: str) -> list[str]:
+    """Paths below this folder, sorted."""
+    return sorted(str(path) for path in Path().glob(pattern))
+
+
+ROS = [
+    "ros-rclpy[fastrtps]>=9.1,<10",
+    "ros-sensor-msgs>=5.5,<6",
+    "ros-geometry-msgs>=5.5,<6",
+    "ros-nav-msgs>=5.5,<6",
+    "ros-std-msgs>=5.5,<6",
+    "ros-std-srvs>=5.5,<6",
+    "ros-diagnostic-msgs>=5.5,<6",
+    "ros-rosgraph-msgs>=2.3,<3",
+]
+TEST = [
+    "beartype>=0.22",
+    "build>=1.2",
+    "hypothesis>=6.100",
+    "mypy>=2.0",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "ruff>=0.15",
+    "setuptools>=77,<80",
+]
+
+setup(
+    name=NAME,
+    version=found[1],
+    description="Diffusion forcing for robot arms: record, train, plan and drive.",
+    long_description=Path("README.md").read_text("utf-8") if Path("README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    author="df_policy maintainers",
+    maintainer="df_policy maintainers",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed", "weights/*/*"], f"{NAME}.sim": ["assets/*"]},
+    zip_safe=False,
+    install_requires=[
+        "av>=14",
+        "daqp>=0.7",
+        "franky-sim>=1.0,<2",
+        "gymnasium>=1.2,<2",
+        "h5py>=3.12",
+        "imagecodecs>=2025.3",
+        "jaxtyping>=0.3",
+        "matplotlib>=3.9",
+        "mink>=1.3,<2",
+        "mujoco>=3.10,<5",
+        "numpy>=2.0,<3",
+        "opencv-python-headless>=4.10",
+        "rich>=14",
+        "safetensors>=0.5",
+        "scipy>=1.14",
+        "tensorboard>=2.18",
+        "torch>=2.6",
+        "tyro>=1.0,<2",
+        "zarr>=3.1,<4",
+    ],
+    # On a ROS 2 machine rclpy and the messages come from apt; elsewhere from these wheels.
+    extras_require={
+        "ros": ROS,
+        "test": TEST,
+        "hardware": ["pyrealsense2>=2.55"],
+        "wandb": ["wandb>=0.18"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"{NAME} = {NAME}.cli:main",
+            f"policy_node = {NAME}.ros_nodes.policy_node:main",
+            f"sim_node = {NAME}.ros_nodes.sim_node:main",
+            f"episode_node = {NAME}.ros_nodes.episode_node:main",
+        ],
+        # Any zarr can then read the recordings' images where this package is installed.
+        "zarr.codecs": [f"{NAME}.webp = {NAME}.data.image_codec:WebpCodec"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", files("launch/*.launch.py")),
+        (f"share/{NAME}/params", files("launch/params/*.yaml")),
+    ],
+)

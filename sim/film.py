@@ -1,0 +1,163 @@
+"""Films and pictures for people: the scene, the planned way of the tool, a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import cv2
+import mujoco
+import numpy as np
+from jaxtyping import Float64
+
+from df_policy.errors import DfPolicyError
+from df_policy.frames import Image
+from df_policy.sim.cameras import PERSON_SIZE, PersonView
+from df_policy.sim.scene import task_model
+from df_policy.sim.world import Snapshot
+
+Points = Float64[np.ndarray, "h 3"]
+
+_NEAR_RGB, _FAR_RGB = (24, 110, 235), (120, 205, 250)
+_CAPTION_RGB, _INK_RGB = (250, 250, 250), (30, 38, 48)
+_SUBPIXEL_BITS = 4
+
+
+def render_film(
+    snapshots: Sequence[Snapshot],
+    plans: Sequence[Points | None],
+    path: Path | str,
+    *,
+    fps: int = 10,
+    captions: str | Sequence[str] = "",
+    size: tuple[int, int] = PERSON_SIZE,
+) -> None:
+    """Write an H.264 MP4 with one picture per snapshot.
+
+    Args:
+        snapshots: positions as `World.snapshot` gives them.
+        plans: for each snapshot the planned way of the tool, in metres, or None.
+        path: the file, replaced if it exists.
+        fps: pictures per second; 10 shows one snapshot per action in real time.
+        captions: one line for all pictures, or one for each.
+        size: (height, width), both even.
+
+    Raises:
+        DfPolicyError: if the lists differ in length, or are empty, or the size is odd.
+    """
+    lines = [captions] * len(snapshots) if isinstance(captions, str) else list(captions)
+    if not len(snapshots) == len(plans) == len(lines) or not snapshots:
+        raise DfPolicyError(
+            "expected as many plans and captions as snapshots, and at least one, got "
+            f"{len(snapshots)} snapshots, {len(plans)} plans, {len(lines)} captions"
+        )
+    if size[0] % 2 or size[1] % 2:
+        raise DfPolicyError(f"expected an even height and width, got {size}, do add one")
+    painter = _Painter(size)
+    try:
+        with av.open(str(path), mode="w") as container:
+            stream = container.add_stream("libx264", rate=fps, options={"crf": "21"})
+            stream.height, stream.width = size
+            stream.pix_fmt = "yuv420p"
+            for snapshot, plan, line in zip(snapshots, plans, lines, strict=True):
+                picture = painter.paint(snapshot, plan, line)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+    finally:
+        painter.close()
+
+
+def snapshot_png(
+    snapshot: Snapshot,
+    path: Path | str,
+    *,
+    plan: Points | None = None,
+    caption: str = "",
+    size: tuple[int, int] = PERSON_SIZE,
+) -> None:
+    """Write one picture as PNG.
+
+    Args:
+        snapshot: positions as `World.snapshot` gives them.
+        path: the file, replaced if it exists.
+        plan: the planned way of the tool, in metres.
+        caption: a line at the foot of the picture.
+        size: (height, width).
+
+    Raises:
+        DfPolicyError: if the file cannot be written.
+    """
+    painter = _Painter(size)
+    try:
+        picture = painter.paint(snapshot, plan, caption)
+    finally:
+        painter.close()
+    encoded, png = cv2.imencode(".png", picture[..., ::-1])
+    if not encoded:
+        raise DfPolicyError(f"expected to encode a picture of {picture.shape} as PNG, it failed")
+    Path(path).write_bytes(png.tobytes())
+
+
+class _Painter:
+    """The scene by itself, without control: shows any snapshot."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._model = task_model()
+        self._data = mujoco.MjData(self._model)
+        self._view = PersonView(self._model, size)
+
+    def paint(self, snapshot: Snapshot, plan: Points | None, caption: str) -> Image:
+        if np.shape(snapshot) != (self._model.nq,):
+            raise DfPolicyError(
+                f"expected snapshots of {self._model.nq} numbers, got {np.shape(snapshot)}, "
+                "take them with the same version of the scene"
+            )
+        self._data.qpos[:] = snapshot
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        picture = np.ascontiguousarray(self._view.render(self._data))
+        if plan is not None and len(plan) > 1:
+            _draw_way(picture, self._view.project(np.asarray(plan, dtype=np.float64)))
+        if caption:
+            picture = _with_caption(picture, caption)
+        return picture
+
+    def close(self) -> None:
+        self._view.close()
+
+
+def _draw_way(picture: Image, pixels: Float64[np.ndarray, "h 2"]) -> None:
+    """A line that fades towards the plan's end, with a dot there."""
+    scale = 1 << _SUBPIXEL_BITS
+    seen = pixels[np.isfinite(pixels).all(axis=1)]
+    points = np.round(np.clip(seen, -2000.0, 4000.0) * scale).astype(np.int32)
+    width = max(2, round(picture.shape[0] / 220))
+    for index in range(len(points) - 1):
+        share = index / max(1, len(points) - 2)
+        colour = tuple(
+            round(near + share * (far - near))
+            for near, far in zip(_NEAR_RGB, _FAR_RGB, strict=True)
+        )
+        segment = points[index : index + 2].reshape(1, 2, 2)
+        cv2.polylines(picture, [segment], False, colour, width, cv2.LINE_AA, shift=_SUBPIXEL_BITS)
+    if len(points):
+        end = (int(points[-1, 0]), int(points[-1, 1]))
+        cv2.circle(
+            picture, end, 2 * width * scale, _NEAR_RGB, -1, cv2.LINE_AA, shift=_SUBPIXEL_BITS
+        )
+
+
+def _with_caption(picture: Image, caption: str) -> Image:
+    """A light strip over the picture's foot, with the text in it."""
+    height = picture.shape[0]
+    strip = max(20, round(height * 0.075))
+    size = strip / 40.0
+    foot = picture[height - strip :].astype(np.float64)
+    share = 0.82
+    picture[height - strip :] = (foot + share * (np.array(_CAPTION_RGB) - foot)).astype(np.uint8)
+    baseline = (round(0.5 * strip), height - round(0.32 * strip))
+    cv2.putText(
+        picture, caption, baseline, cv2.FONT_HERSHEY_SIMPLEX, size, _INK_RGB, 1, cv2.LINE_AA
+    )
+    return picture

@@ -1,0 +1,44 @@
+"""Devices and tasks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TypeVar
+
+from df_policy.environment import Environment, Operator
+from df_policy.errors import DfPolicyError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Something that drives the robot during a recording."""
+
+    name: str
+    summary: str
+    """One line for the help."""
+    build: Callable[[Environment], Operator]
+    """The operator that drives this world with the device."""
+    parallel: bool = False
+    """Whether several may drive at once, each in its own world; no person can."""
+
+
+def find(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """What `known` holds under `name`.
+
+    Args:
+        kind: what is looked for, for the message.
+        name: as the user wrote it.
+        known: all of that kind.
+
+    Raises:
+        DfPolicyError: if there is none; the message has the nearest name.
+    """
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "choose one of these"
+    raise DfPolicyError(f"expected a {kind} of {', '.join(known)}, got {name!r}; {hint}")

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Record demonstrations: `python teleop/record.py --device scripted --out recordings/a.zarr`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
+
+if __name__ == "__main__" and not __package__:
+    # Run as a file of a checkout, where folder X is df_policy.X: search its root, and not this
+    # folder, or its modules would be there twice.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from df_policy import __version__
+from df_policy.errors import DfPolicyError
+
+if TYPE_CHECKING:
+    from df_policy.data.writer import EpisodeWriter
+    from df_policy.environment import Environment, Operator
+    from df_policy.teleop.device import Device
+    from df_policy.teleop.progress import RecordingProgress
+    from df_policy.teleop.workers import Recorded
+
+FIRST_SEED = 1_000_000
+MOST_DROPS_IN_A_ROW = 50
+"""So many failures one after the other are no accident: something is broken."""
+
+
+def _fruit_swap() -> Environment:
+    from df_policy.sim.environment import FruitSwap
+
+    return FruitSwap()
+
+
+TASKS: dict[str, Callable[[], Environment]] = {"fruit_swap": _fruit_swap}
+
+
+def devices() -> dict[str, Device]:
+    """Every device by its name."""
+    from df_policy.teleop.device import Device
+
+    return {
+        "scripted": Device(
+            "scripted", "a script that solves the simulated task", _scripted, parallel=True
+        )
+    }
+
+
+def _scripted(environment: Environment) -> Operator:
+    from df_policy.sim.environment import FruitSwap
+    from df_policy.sim.scripted import ScriptedOperator
+
+    if not isinstance(environment, FruitSwap):
+        raise DfPolicyError(
+            f"expected the task fruit_swap for the device scripted, got {environment.spec.name}"
+        )
+    return ScriptedOperator(environment)
+
+
+def build_world(task: str, device: str) -> tuple[Environment, Operator]:
+    """A world and who drives it, made in the process that will use them."""
+    environment = TASKS[task]()
+    return environment, devices()[device].build(environment)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    cores = len(os.sched_getaffinity(0))
+    made = argparse.ArgumentParser(
+        prog="record",
+        description="Record demonstrations. Run it again with the same --out to go on: every "
+        "episode that was kept stays, whatever ended the recording.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    made.add_argument("--device", default="scripted", help="who drives: scripted")
+    made.add_argument("--task", default="fruit_swap", help="what to do: fruit_swap")
+    made.add_argument(
+        "--episodes", type=int, default=240, help="episodes in the recording when it is complete"
+    )
+    made.add_argument(
+        "--out", type=Path, default=Path("recordings/fruit_swap.zarr"), help="the recording"
+    )
+    made.add_argument(
+        "--seed",
+        type=int,
+        default=FIRST_SEED,
+        help="first seed of a new recording; evaluations count from 0, so stay away from there",
+    )
+    made.add_argument(
+        "--workers",
+        type=int,
+        default=min(2, cores),
+        help="processes that drive at once, for devices that need no person; what is recorded "
+        "does not depend on it",
+    )
+    return made
+
+
+class StopSignals:
+    """Within, SIGINT and SIGTERM only leave a note, so that no episode is torn; twice kills."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, object] = {}
+
+    def __call__(self) -> bool:
+        """Whether one came."""
+        return self.received != 0
+
+    def __enter__(self) -> StopSignals:
+        """Begin to listen."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(number, signal.SIG_DFL)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = parser().parse_args(argv)
+    try:
+        return _record(options)
+    except DfPolicyError as error:
+        print(f"record: {error}", file=sys.stderr)  # noqa: T201 - a command line
+        return 1
+
+
+def _record(options: argparse.Namespace) -> int:
+    # One thread for each process is fastest where there are as many processes as cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from df_policy.data.writer import EpisodeWriter
+    from df_policy.teleop.device import find
+    from df_policy.teleop.progress import RecordingProgress
+
+    device = find("device", options.device, devices())
+    make = find("task", options.task, TASKS)
+    for name in ("episodes", "workers"):
+        if getattr(options, name) < 1:
+            raise DfPolicyError(f"expected --{name} of at least 1, got {getattr(options, name)}")
+    if options.seed < 0:
+        raise DfPolicyError(f"expected --seed of at least 0, got {options.seed}")
+    environment = make()
+    spec = environment.spec
+    environment.close()
+    where = (options.out, spec, options.task, device.name, code_version())
+    with StopSignals() as stop, EpisodeWriter.open(*where) as writer:
+        show = RecordingProgress(options.episodes, writer.episodes, spec.action_rate_hz)
+        with show:
+            _fill(writer, _episodes(options, device, writer, stop), options.episodes, show)
+        show.summary(options.out, stopped=stop())
+    return 128 + stop.received if stop() else 0
+
+
+def _episodes(
+    options: argparse.Namespace, device: Device, writer: EpisodeWriter, stop: Callable[[], bool]
+) -> Generator[Recorded, None, None]:
+    from df_policy.teleop.workers import here, in_processes
+
+    build = partial(build_world, options.task, device.name)
+    first_seed = max(options.seed, writer.next_seed)
+    workers = min(options.workers, max(1, options.episodes - writer.episodes))
+    if workers == 1 or not device.parallel:
+        return here(build, first_seed, stop)
+    return in_processes(build, first_seed, stop, workers)
+
+
+def _fill(
+    writer: EpisodeWriter,
+    episodes: Generator[Recorded, None, None],
+    total: int,
+    show: RecordingProgress,
+) -> None:
+    """Store episodes until there are `total`, or no more come."""
+    from df_policy.teleop.recorder import Outcome
+
+    drops = 0
+    with closing(episodes) as source:
+        while writer.episodes < total and (episode := next(source, None)) is not None:
+            if episode.outcome is Outcome.QUIT:
+                return
+            if episode.outcome is Outcome.DROPPED:
+                writer.drop(episode.seed)
+                drops += 1
+                show.dropped()
+            else:
+                for frame in episode.frames:
+                    writer.append(frame)
+                writer.keep(episode.seed, episode.success)
+                drops = 0
+                show.kept(len(episode.frames))
+            if drops >= MOST_DROPS_IN_A_ROW:
+                raise DfPolicyError(
+                    f"expected an episode to keep, got {drops} failures one after the other "
+                    f"(seeds up to {episode.seed}); check the task and the device"
+                )
+
+
+def code_version() -> str:
+    """This package's version, with the commit where it runs from a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    if not (root / ".git").exists():
+        return __version__
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return f"{__version__}+{answer.stdout.strip()}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,56 @@
+"""Small recordings and checkpoints that tests make for themselves."""
+
+import numpy as np
+import torch
+
+from df_policy.checkpoint import Checkpoint, build_denoiser
+from df_policy.config import PRESETS
+from df_policy.demonstrations import Demonstrations
+from df_policy.normalize import Normalizer
+from df_policy.robot import RobotSpec
+from df_policy.tokens import ACTION_FLOOR, TokenCodec
+
+SPEC = RobotSpec("arm", ("joint",), {"front": (16, 16), "wrist": (16, 16)})
+DOWN = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+
+
+def make_demonstrations(episodes=4, length=40, seed=0):
+    """Episodes in which the tool circles and the images show where it is."""
+    rng = np.random.default_rng(seed)
+    frames = episodes * length
+    phase = np.concatenate([rng.uniform(0, 6) + 0.3 * np.arange(length) for _ in range(episodes)])
+    position = np.stack([0.5 + 0.1 * np.cos(phase), 0.1 * np.sin(phase), 0.2 + 0 * phase], 1)
+    gripper = 0.04 + 0.04 * np.sign(np.sin(phase))[:, None]
+    rotation = np.tile(DOWN, (frames, 1))
+    position[:, 2] += 0.02 * np.sin(2 * phase)
+    images = {}
+    for camera, (height, width) in SPEC.cameras.items():
+        image = rng.integers(0, 40, (frames, height, width, 3), dtype=np.uint8)
+        column = ((position[:, 1] + 0.1) / 0.2 * (width - 1)).round().astype(int)
+        image[np.arange(frames), :, column] = 255
+        images[camera] = image
+    return Demonstrations(
+        spec=SPEC,
+        images=images,
+        tool_position=position.astype(np.float32),
+        tool_quat_xyzw=np.tile(np.array([1, 0, 0, 0], np.float32), (frames, 1)),
+        gripper=gripper.astype(np.float32),
+        action=np.concatenate([position, rotation, gripper], 1).astype(np.float32),
+        starts=np.arange(episodes) * length,
+        ends=np.arange(1, episodes + 1) * length,
+    )
+
+
+def make_checkpoint(seed=0):
+    """An untrained policy for SPEC."""
+    torch.manual_seed(seed)
+    config = PRESETS["tiny"]
+    data = make_demonstrations()
+    latents = 2 * config.encoder.latent
+    seen = np.concatenate(
+        [np.random.default_rng(0).normal(size=(160, latents)), data.proprioception()], 1
+    )
+    floor = np.concatenate([np.full(latents, 1e-6), ACTION_FLOOR])
+    action = Normalizer.fit(data.action, np.array(ACTION_FLOOR))
+    codec = TokenCodec(SPEC, config, Normalizer.fit(seen, floor), action)
+    return Checkpoint(config, SPEC, codec, build_denoiser(codec, config), {"data": "made up"})

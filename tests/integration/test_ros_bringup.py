@@ -1,0 +1,209 @@
+"""Bringing up the whole graph: real processes, which end when they should and leave nobody behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import training_data
+
+from df_policy.cli import main
+from df_policy.commands import bringup
+from df_policy.ros_nodes import graph
+
+ROOT = Path(__file__).parents[2]
+needs_ros = pytest.mark.skipif(find_spec("rclpy") is None, reason="needs rclpy")
+
+
+@dataclass(frozen=True)
+class Script:
+    """A stand-in for a node's process."""
+
+    name: str
+    code: str
+
+    def command(self):
+        return [sys.executable, "-c", self.code]
+
+
+SLEEP = "import time; time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "open('ready', 'w').close(); time.sleep(60)"
+)
+
+
+def alive(marker):
+    """Processes whose command line holds the marker."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found += [entry] if marker.encode() in entry.read_bytes() else []
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(done, timeout_s=30.0):
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_the_drivers_exit_code_counts_and_ends_all(code):
+    marker = f"# {os.getpid()} {code}"
+    nodes = [Script("sim", f"{SLEEP} {marker}"), Script("driver", f"raise SystemExit({code})")]
+    assert bringup.supervise(nodes, "driver", dict(os.environ)) == code
+    assert alive(marker) == []
+
+
+def test_another_node_that_ends_is_an_error(capfd):
+    nodes = [Script("sim", "raise SystemExit(0)"), Script("driver", SLEEP)]
+    assert bringup.supervise(nodes, "driver", dict(os.environ)) == 1
+    assert "sim ended early with exit code 0" in capfd.readouterr().err
+
+
+def test_a_node_that_does_not_end_is_killed(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", STUBBORN], start_new_session=True)
+    wait_for((tmp_path / "ready").exists)
+    begin = time.monotonic()
+    bringup.stop({"stubborn": process}, patience_s=0.3)
+    assert process.returncode == -signal.SIGKILL
+    assert time.monotonic() - begin < 5.0
+    assert "stubborn did not end" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 2), (["unknown"], 2), (["--help"], 0)])
+def test_the_command_line_is_checked(options, code):
+    with pytest.raises(SystemExit) as ended:
+        bringup.main(options)
+    assert ended.value.code == code
+
+
+def test_without_ros_one_line_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(bringup, "find_spec", lambda _: None)
+    assert main(["bringup", "fruit_swap"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pip install df_policy[ros]" in said
+
+
+@pytest.mark.parametrize("node", ["sim_node", "policy_node", "episode_node"])
+def test_a_node_without_ros_says_so_in_one_line(tmp_path, node):
+    broken = tmp_path / "rclpy"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('no rclpy here')\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", f"df_policy.ros_nodes.{node}"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "no rclpy here" in ended.stderr
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["-p", "rate:=20.0"], "did you mean 'rate_hz'"),
+        (["-p", "checkpoint:=nowhere/to/be/found"], "checkpoint"),
+    ],
+)
+def test_a_node_that_cannot_start_says_why_in_one_line(options, says):
+    ended = subprocess.run(
+        [sys.executable, "-m", "df_policy.ros_nodes.policy_node", "--ros-args", *options],
+        env={**os.environ, **graph.local_environment(os.environ), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def untrained(tmp_path, monkeypatch):
+    """A checkpoint for the simulated arm."""
+    from df_policy.sim.world import World
+
+    monkeypatch.setattr(training_data, "SPEC", World().spec)
+    training_data.make_checkpoint().save(tmp_path / "untrained")
+    return tmp_path / "untrained"
+
+
+def command(*options):
+    return [sys.executable, "-m", "df_policy", "bringup", "fruit_swap", *map(str, options)]
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.slow
+def test_an_untrained_policy_runs_its_episodes(untrained, tmp_path):
+    result, films = tmp_path / "result.json", tmp_path / "films"
+    options = ["--checkpoint", untrained, "--episodes", 1, "--speed", 3, "--seed", 5]
+    ended = subprocess.run(
+        command(*options, "--result", result, "--record", films),
+        cwd=ROOT,
+        timeout=150,
+        check=False,
+    )
+    assert ended.returncode == 0
+    told = json.loads(result.read_text())
+    assert (told["episodes"], told["asked"], told["seeds"]) == (1, 1, [5])
+    assert told["control"]["rate_hz"] > 25.0
+    with np.load(films / "episodes.npz") as film:
+        assert len(film["qpos"]) > 200
+    assert alive(str(untrained)) == []
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_signals_end_all_processes(untrained, number, code):
+    process = subprocess.Popen(command("--checkpoint", untrained), cwd=ROOT)
+    try:
+        wait_for(lambda: len(alive(str(untrained))) >= 2)
+        time.sleep(2.0)
+        process.send_signal(number)
+        assert process.wait(30.0) == code
+        wait_for(lambda: not alive(str(untrained)))
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.slow
+def test_the_operators_actions_solve_the_task_over_ros_too(tmp_path):
+    result = tmp_path / "result.json"
+    nodes = [
+        replace(node, module="replay_policy_node") if node.name == "policy_node" else node
+        for node in graph.fruit_swap(graph.FruitSwapArguments(episodes=1, result=str(result)))
+    ]
+    paths = f"{ROOT}:{ROOT / 'tests' / 'fakes'}"
+    added = graph.local_environment(os.environ)
+    environment = {**os.environ, **added, "PYTHONPATH": paths}
+    assert bringup.supervise(nodes, graph.DRIVER, environment) == 0
+    assert json.loads(result.read_text())["successes"] == 1

@@ -1,0 +1,384 @@
+"""The nodes in this process, over real ROS: a scripted robot, a small planner, simulated time."""
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from df_policy.align import JointReading
+from df_policy.environment import Verdict
+from df_policy.errors import DfPolicyError
+from df_policy.frames import Action, Observation
+from df_policy.geometry import Pose
+from df_policy.plan import Plan
+from df_policy.robot import RobotSpec
+from df_policy.ros_nodes import convert, topics
+from df_policy.ros_nodes.episode_node import EpisodeNode, work
+from df_policy.ros_nodes.policy_node import PolicyNode
+from df_policy.ros_nodes.sim_node import SimNode
+
+pytestmark = pytest.mark.ros
+
+SPEC = RobotSpec("arm", ("j1", "j2"), {"front": (8, 8), "wrist": (8, 8)})
+HOME = Action(Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0]), 0.08)
+TICK_NS = 20_000_000
+
+
+class LiftingPlanner:
+    """Raises the tool by a millimetre per action."""
+
+    spec, chunk = SPEC, 8
+
+    def __init__(self):
+        self.seeds, self.executed = [], []
+
+    def reset(self, seed):
+        self.seeds.append(seed)
+
+    def plan(self, seen, executed):
+        self.executed.append(executed)
+        start = seen.stamp_ns
+        rows = [
+            Action(Pose.of(seen.tool.position_m + [0, 0, 1e-3 * n], [1, 0, 0, 0]), 0.08).row()
+            for n in range(1, 17)
+        ]
+        return Plan(start, SPEC.period_ns, np.array(rows), start)
+
+
+class FakeWorld:
+    """A world whose tool is where it was told to be."""
+
+    spec = SPEC
+    home = HOME
+
+    def __init__(self):
+        self.time_ns, self.closed, self.targets, self.seeds = 0, False, [], []
+        self.at = HOME
+
+    def reset(self, seed):
+        self.seeds.append(seed)
+        self.time_ns += 5 * TICK_NS
+        self.at = HOME
+
+    def advance(self, target):
+        self.targets.append(target)
+        self.at = target
+        self.time_ns += TICK_NS
+
+    def observe(self, cameras=True):
+        images = {name: np.zeros((8, 8, 3), np.uint8) for name in SPEC.cameras} if cameras else {}
+        stamps = dict.fromkeys(images, self.time_ns)
+        zeros = np.zeros(2)
+        return Observation(
+            self.time_ns, images, stamps, zeros, zeros, self.at.tool, self.at.gripper_m
+        )
+
+    def judge(self):
+        return Verdict(self.at.tool.position_m[2] > 0.302, "not lifted")
+
+    def snapshot(self):
+        return np.zeros(3)
+
+    def close(self):
+        self.closed = True
+
+
+class Ros:
+    """A context of its own, and one executor for all nodes of a test."""
+
+    def __init__(self):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=1 + os.getpid() % 100)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.nodes = []
+
+    def add(self, make, *args, **parameters):
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        node = make(*args, context=self.context, parameter_overrides=overrides)
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def spin_until(self, done, timeout_s=10.0):
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            assert time.monotonic() < deadline, "timed out"
+            self.executor.spin_once(timeout_sec=0.01)
+
+    def spin_for(self, seconds):
+        end = time.monotonic() + seconds
+        self.spin_until(lambda: time.monotonic() > end, seconds + 5)
+
+    def call(self, node, service):
+        client = node.create_client(topics.TRIGGER, service.name)
+        self.spin_until(client.service_is_ready)
+        future = client.call_async(topics.TRIGGER.Request())
+        self.spin_until(future.done)
+        node.destroy_client(client)
+        return future.result()
+
+    def close(self):
+        for node in self.nodes:
+            self.executor.remove_node(node)
+            getattr(node, "close", lambda: None)()
+            node.destroy_node()
+        self.executor.shutdown()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture
+def ros():
+    made = Ros()
+    yield made
+    made.close()
+
+
+class Robot(Node):
+    """Publishes a robot's state tick by tick, and keeps what it is told."""
+
+    def __init__(self, **overrides):
+        super().__init__("robot", **overrides)
+        self.now, self.targets, self.openings, self.plans, self.reports = 0, [], [], [], []
+        self.clock_out = topics.publisher(self, topics.CLOCK)
+        self.joints_out = topics.publisher(self, topics.JOINT_STATES)
+        self.pose_out = topics.publisher(self, topics.CURRENT_POSE)
+        self.images_out = {
+            camera: topics.publisher(self, topics.IMAGES, camera) for camera in SPEC.cameras
+        }
+        topics.subscribe(self, topics.TARGET_POSE, self.targets.append)
+        topics.subscribe(self, topics.TARGET_GRIPPER, self.openings.append)
+        topics.subscribe(self, topics.PLAN, self.plans.append)
+        topics.subscribe(self, topics.DIAGNOSTICS, self.reports.append)
+
+    def tick(self, cameras=("front", "wrist"), size=(8, 8), joint_spec=SPEC):
+        self.now += TICK_NS
+        reading = JointReading(np.zeros(2), np.zeros(2), 0.08)
+        self.joints_out.publish(convert.joint_message(self.now, reading, joint_spec))
+        self.pose_out.publish(convert.pose_message(self.now, HOME.tool))
+        if self.now % SPEC.period_ns == 0:
+            for camera in cameras:
+                image = np.zeros((*size, 3), np.uint8)
+                self.images_out[camera].publish(convert.image_message(self.now, image, camera))
+        self.clock_out.publish(convert.clock_message(self.now))
+
+    def heights(self):
+        return [target.pose.position.z for target in self.targets]
+
+
+def go(ros, robot, ticks, **kinds):
+    for _ in range(ticks):
+        robot.tick(**kinds)
+        ros.spin_for(0.01)
+
+
+def driven(ros, **parameters):
+    """A robot and a policy node that know each other and have each other's time."""
+    planner = LiftingPlanner()
+    robot = ros.add(Robot)
+    policy = ros.add(PolicyNode, lambda _: planner, use_sim_time=True, **parameters)
+    ros.spin_until(
+        lambda: (
+            all(out.get_subscription_count() for out in robot.images_out.values())
+            and robot.count_publishers("target_pose")
+            and robot.clock_out.get_subscription_count()
+        )
+    )
+    go(ros, robot, 12)
+    return planner, robot, policy
+
+
+def report_of(robot, name):
+    return convert.diagnostics_from(robot.reports[-1])[name]
+
+
+def test_it_is_silent_until_started_and_after_it_is_stopped(ros):
+    _, robot, _ = driven(ros)
+    assert robot.targets == []
+    assert ros.call(robot, topics.START).success
+    go(ros, robot, 20)
+    assert len(robot.targets) >= 15
+    assert ros.call(robot, topics.STOP).success
+    go(ros, robot, 2)
+    count = len(robot.targets)
+    go(ros, robot, 10)
+    assert len(robot.targets) == count
+
+
+def test_it_follows_plans_tick_by_tick_by_the_clock(ros):
+    planner, robot, _ = driven(ros, seed=4)
+    ros.call(robot, topics.START)
+    go(ros, robot, 110)
+    stamps = [convert.stamp_of(target.header.stamp) for target in robot.targets]
+    assert set(np.diff(stamps)) <= {TICK_NS, 2 * TICK_NS}
+    assert len(stamps) > 95
+    assert np.abs(np.diff(robot.heights())).max() < 0.01
+    assert max(robot.heights()) > 0.307
+    assert len(robot.plans) >= 2
+    assert {round(opening.data[0], 6) for opening in robot.openings} == {0.08}
+    assert planner.seeds == [4]
+    assert [len(executed) for executed in planner.executed[:2]] == [0, 8]
+
+
+def test_a_new_start_is_a_new_session_with_the_next_seed(ros):
+    planner, robot, _ = driven(ros)
+    for _ in range(2):
+        ros.call(robot, topics.START)
+        go(ros, robot, 12)
+    ros.spin_until(lambda: len(planner.seeds) == 2)
+    assert planner.seeds == [0, 1]
+    assert [len(executed) for executed in planner.executed] == [0, 0]
+
+
+def test_a_camera_that_dies_holds_the_arm_and_is_named(ros):
+    _, robot, _ = driven(ros)
+    ros.call(robot, topics.START)
+    go(ros, robot, 30)
+    go(ros, robot, 30, cameras=("front",))
+    heights = robot.heights()
+    assert heights[-1] > 0.301
+    assert set(heights[-8:]) == {heights[-1]}
+    robot.reports.clear()
+    ros.spin_until(lambda: robot.reports)
+    problem, values = report_of(robot, "policy_node")
+    assert "camera/wrist" in problem
+    assert int(values["held_ticks camera/wrist"]) > 5
+
+
+def test_malformed_images_are_counted_and_skipped(ros):
+    _, robot, _ = driven(ros)
+    ros.call(robot, topics.START)
+    go(ros, robot, 10)
+    go(ros, robot, 11, size=(8, 9))
+    robot.reports.clear()
+    ros.spin_until(lambda: robot.reports)
+    _, values = report_of(robot, "policy_node")
+    assert int(values["bad_messages camera/front"]) >= 2
+    go(ros, robot, 10)
+    assert len(robot.targets) > 20
+
+
+def test_it_refuses_to_start_without_a_camera(ros):
+    robot = ros.add(Robot)
+    ros.add(PolicyNode, lambda _: LiftingPlanner(), use_sim_time=True)
+    ros.spin_until(robot.images_out["front"].get_subscription_count)
+    go(ros, robot, 12, cameras=("front",))
+    answer = ros.call(robot, topics.START)
+    assert not answer.success
+    assert "camera/wrist" in answer.message
+    assert "got none yet" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ({"size": (48, 64)}, "expected 8x8 px in rgb8 or bgr8, got 48x64"),
+        ({"joint_spec": RobotSpec("arm", ("a", "b"), {})}, "expected joints j1, j2"),
+    ],
+)
+def test_it_refuses_a_robot_of_another_schema(ros, kind, says):
+    robot = ros.add(Robot)
+    ros.add(PolicyNode, lambda _: LiftingPlanner(), use_sim_time=True)
+    ros.spin_until(robot.images_out["front"].get_subscription_count)
+    go(ros, robot, 12, **kind)
+    answer = ros.call(robot, topics.START)
+    assert not answer.success
+    assert says in answer.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"rate": 50.0}, "did you mean 'rate_hz'"),
+        ({"rate_hz": "fast"}, "of type float"),
+        ({"gather_s": -1.0}, "gather_s above 0"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(ros, parameters, says):
+    with pytest.raises(DfPolicyError, match=says):
+        ros.add(PolicyNode, lambda _: LiftingPlanner(), **parameters)
+
+
+def test_the_simulation_runs_in_real_time_and_limits_what_it_is_told(ros):
+    world = FakeWorld()
+    ros.add(SimNode, world, real_time_factor=2.0)
+    robot = ros.add(Robot)
+    ros.spin_until(lambda: world.targets)
+    begin_ns, begin_s = world.time_ns, time.monotonic()
+    ros.spin_for(1.0)
+    factor = (world.time_ns - begin_ns) * 1e-9 / (time.monotonic() - begin_s)
+    assert 1.0 < factor < 2.2
+    commander = topics.publisher(robot, topics.TARGET_POSE)
+    ros.spin_until(commander.get_subscription_count)
+    far = Pose.of([0.5, 3.0, 0.3], [1, 0, 0, 0])
+    commander.publish(convert.pose_message(world.time_ns, far))
+    ros.spin_until(lambda: world.at.tool.position_m[1] > 0.39)
+    ys = [target.tool.position_m[1] for target in world.targets]
+    assert max(ys) <= SPEC.workspace_m[1][1] + 1e-9
+    assert np.abs(np.diff(ys)).max() <= SPEC.max_speed_m_s / SPEC.control_rate_hz + 1e-9
+
+
+def test_a_simulation_that_cannot_keep_up_lets_its_clock_slip(ros):
+    world = FakeWorld()
+    ros.add(SimNode, world)
+    ros.spin_until(lambda: world.targets)
+    ticks = len(world.targets)
+    time.sleep(1.0)  # fifty ticks' time
+    ros.spin_for(0.2)
+    assert len(world.targets) - ticks < 20
+
+
+def test_a_whole_episode_is_reset_driven_and_judged(ros, tmp_path):
+    world, planner = FakeWorld(), LiftingPlanner()
+    film = tmp_path / "film" / "episodes.npz"
+    sim = ros.add(SimNode, world, real_time_factor=4.0, seed=7, record_path=str(film))
+    ros.add(PolicyNode, lambda _: planner, use_sim_time=True)
+    result = tmp_path / "result.json"
+    episode = EpisodeNode(
+        context=ros.context,
+        parameter_overrides=[
+            Parameter(name, value=value)
+            for name, value in {
+                "episodes": 2,
+                "duration_s": 2.0,
+                "result_path": str(result),
+                "use_sim_time": True,
+            }.items()
+        ],
+    )
+    spin_apart = episode._spin_once
+
+    def spin_both(timeout_s):
+        spin_apart(0.0)
+        ros.executor.spin_once(timeout_sec=0.002)
+
+    episode._spin_once = spin_both
+    try:
+        assert work(episode) == 0
+    finally:
+        episode.close()
+        episode.destroy_node()
+    told = json.loads(result.read_text())
+    assert told["episodes"] == told["successes"] == 2
+    assert told["seeds"] == [7, 8]
+    assert told["control"]["rate_hz"] > 20.0
+    assert world.seeds == [7, 7, 8]
+    sim.close()
+    assert world.closed
+    with np.load(film) as moments:
+        assert set(moments["episode"]) == {0, 1}
+        assert np.isfinite(moments["plan"]).any()
+
+
+def test_waiting_for_services_ends_and_says_for_what(ros):
+    episode = ros.add(EpisodeNode, ready_timeout_s=0.2)
+    with pytest.raises(DfPolicyError, match=r"sim_node to offer sim/reset within 0\.2 s"):
+        work(episode)

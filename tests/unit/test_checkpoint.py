@@ -1,0 +1,115 @@
+"""Checkpoints: what is loaded is what was saved, and what is wrong with one is said."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from training_data import SPEC, make_checkpoint
+
+from df_policy import checkpoint, config
+from df_policy.errors import DfPolicyError
+
+
+def test_a_checkpoint_survives_the_disk(tmp_path):
+    saved = make_checkpoint()
+    saved.save(tmp_path)
+    loaded = checkpoint.load(str(tmp_path))
+    assert loaded.config == saved.config
+    assert loaded.spec == saved.spec
+    assert loaded.about == saved.about
+    for part in ("codec", "denoiser"):
+        want, got = getattr(saved, part).state_dict(), getattr(loaded, part).state_dict()
+        assert want.keys() == got.keys()
+        assert all(torch.equal(want[name], got[name]) for name in want)
+
+
+def test_a_missing_checkpoint_is_said_with_the_nearest_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path)
+    make_checkpoint().save(tmp_path / "fruit_swap")
+    assert checkpoint.find("fruit_swap") == tmp_path / "fruit_swap"
+    with pytest.raises(DfPolicyError, match="did you mean 'fruit_swap'"):
+        checkpoint.find("fruit_swop")
+    with pytest.raises(DfPolicyError, match="holds no checkpoint"):
+        checkpoint.find(str(tmp_path))
+
+
+def test_a_damaged_file_is_said(tmp_path):
+    make_checkpoint().save(tmp_path)
+    weights = tmp_path / checkpoint.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(DfPolicyError, match="damaged"):
+        checkpoint.load(str(tmp_path))
+
+
+def test_weights_of_another_size_are_said(tmp_path):
+    make_checkpoint().save(tmp_path)
+    about = json.loads((tmp_path / checkpoint.ABOUT).read_text())
+    about["config"]["network"]["width"] = 48
+    (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(DfPolicyError, match="do not fit their configuration"):
+        checkpoint.load(str(tmp_path))
+
+
+def test_another_format_is_said(tmp_path):
+    make_checkpoint().save(tmp_path)
+    about = json.loads((tmp_path / checkpoint.ABOUT).read_text()) | {"format": 99}
+    (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(DfPolicyError, match="format 99"):
+        checkpoint.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", config.PRESETS)
+def test_a_configuration_survives_json(name):
+    values = json.loads(json.dumps(config.to_json(config.PRESETS[name])))
+    assert config.from_json(values) == config.PRESETS[name]
+
+
+def test_an_unknown_setting_is_not_silently_lost():
+    values = config.to_json(config.PRESETS["tiny"])
+    values["sampler"]["temperature"] = 1.0
+    with pytest.raises(DfPolicyError, match="temperature"):
+        config.from_json(values)
+
+
+def test_an_unknown_preset_is_said_with_the_nearest_name():
+    with pytest.raises(DfPolicyError, match="did you mean 'fruit_swap'"):
+        config.preset("fruitswap")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cameras": {"front": (32, 32)}}, "cameras"),
+        ({"joint_names": ("other",)}, "joint_names"),
+        ({"action_rate_hz": 20.0}, "action_rate_hz"),
+    ],
+)
+def test_a_robot_that_differs_is_refused(change, said):
+    checkpoint.check_robot(SPEC, SPEC)
+    with pytest.raises(DfPolicyError, match=said):
+        checkpoint.check_robot(SPEC, dataclasses.replace(SPEC, **change))
+
+
+def test_constant_columns_are_not_modelled_and_come_back():
+    codec = make_checkpoint().codec
+    assert codec.action.width == 4
+    x = torch.randn(2, codec.width)
+    actions = codec.decode_actions(x)
+    assert actions.shape == (2, codec.chunk, 10)
+    want = torch.tensor([1.0, 0, 0, 0, -1.0, 0])
+    torch.testing.assert_close(actions[..., 3:9], want.expand(2, codec.chunk, 6))
+
+
+def test_actions_survive_the_codec():
+    saved = make_checkpoint()
+    codec = saved.codec
+    rng = np.random.default_rng(0)
+    actions = torch.zeros(5, codec.chunk, 10)
+    actions[..., 3], actions[..., 7] = 1.0, -1.0
+    actions[..., [0, 1, 2, 9]] = torch.from_numpy(rng.normal(size=(5, codec.chunk, 4))).float()
+    latents = torch.zeros(5, 2 * saved.config.encoder.latent)
+    x = codec.encode(latents, torch.zeros(5, 10), actions)
+    assert x.shape == (5, codec.width)
+    torch.testing.assert_close(codec.decode_actions(x), actions, atol=1e-5, rtol=1e-5)

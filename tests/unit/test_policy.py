@@ -1,0 +1,88 @@
+"""The policy at run time: it remembers, it forgets on reset, and it refuses what it cannot use."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from training_data import SPEC, make_checkpoint
+
+from df_policy.config import SamplerConfig
+from df_policy.errors import DfPolicyError
+from df_policy.frames import Observation
+from df_policy.geometry import Pose
+from df_policy.policy import Policy
+
+
+def observe(seed=0, stamp_ns=0):
+    rng = np.random.default_rng(seed)
+    images = {c: rng.integers(0, 255, (*s, 3), dtype=np.uint8) for c, s in SPEC.cameras.items()}
+    pose = Pose.of(rng.uniform(0.3, 0.5, 3), [1, 0, 0, 0])
+    stamps = dict.fromkeys(images, stamp_ns)
+    return Observation(stamp_ns, images, stamps, np.zeros(1), np.zeros(1), pose, 0.08)
+
+
+@pytest.fixture
+def policy():
+    trained = make_checkpoint()
+    for parameter in trained.denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return Policy(trained)
+
+
+def play(policy, seeds, reset=3):
+    policy.reset(reset)
+    executed, plans = [], []
+    for seed in seeds:
+        plan = policy.plan(observe(seed), executed)
+        executed = [plan.action(i) for i in range(policy.chunk)]
+        plans.append(plan.actions)
+    return plans
+
+
+def test_a_plan_starts_at_its_observation_and_covers_the_horizon(policy):
+    policy.reset(0)
+    plan = policy.plan(observe(stamp_ns=700), [])
+    assert plan.start_ns == plan.observed_ns == 700
+    assert plan.actions.shape == (policy.horizon * policy.chunk, 10)
+    assert plan.period_ns == 100_000_000
+    assert np.isfinite(plan.actions).all()
+
+
+def test_a_seed_and_a_history_decide_the_plan(policy):
+    assert np.array_equal(play(policy, [1, 2, 3])[-1], play(policy, [1, 2, 3])[-1])
+    assert not np.array_equal(play(policy, [1, 2, 3])[-1], play(policy, [1, 2, 3], reset=4)[-1])
+
+
+def test_what_was_seen_first_changes_what_is_planned_last(policy):
+    assert not np.array_equal(play(policy, [1, 2, 3])[-1], play(policy, [9, 2, 3])[-1])
+
+
+def test_a_stored_sampler_can_be_replaced():
+    policy = Policy(make_checkpoint(), SamplerConfig(horizon=5, steps=3, matrix="full_sequence"))
+    assert policy.plan(observe(), []).actions.shape == (5 * policy.chunk, 10)
+
+
+def test_what_it_cannot_use_is_refused(policy):
+    seen = observe()
+    without = {"front": seen.images["front"]}
+    with pytest.raises(DfPolicyError, match="camera 'wrist' is missing"):
+        policy.plan(dataclasses.replace(seen, images=without), [])
+    small = {**seen.images, "wrist": np.zeros((8, 8, 3), np.uint8)}
+    with pytest.raises(DfPolicyError, match="expected an image"):
+        policy.plan(dataclasses.replace(seen, images=small), [])
+    with pytest.raises(DfPolicyError, match="expected the 8 actions"):
+        policy.plan(seen, [seen.hold()] * 3)
+    lost = dataclasses.replace(seen, tool=Pose(np.full(3, np.nan), seen.tool.quat_xyzw))
+    with pytest.raises(DfPolicyError, match="finite"):
+        policy.plan(lost, [])
+
+
+def test_a_refused_observation_leaves_the_memory_as_it_was(policy):
+    want = play(policy, [1, 2])[-1]
+    policy.reset(3)
+    plan = policy.plan(observe(1), [])
+    executed = [plan.action(i) for i in range(policy.chunk)]
+    with pytest.raises(DfPolicyError):
+        policy.plan(dataclasses.replace(observe(2), images={}), executed)
+    assert np.array_equal(policy.plan(observe(2), executed).actions, want)

@@ -1,0 +1,192 @@
+"""A session looks on its grid, says what was executed, and holds the robot when it is blind."""
+
+import numpy as np
+import pytest
+
+from df_policy.align import JointReading, LateStreamError, RobotStreams
+from df_policy.frames import Action
+from df_policy.geometry import Pose
+from df_policy.plan import Plan
+from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.planning import Outcome
+from df_policy.ros_nodes.session import WAITING, PolicySession, Timing
+
+SPEC = RobotSpec("arm", ("j1",), {"front": (4, 4), "wrist": (4, 4)})
+MS = 1_000_000
+TIMING = Timing(tick_ns=20 * MS, chunk=8, gather_ns=60 * MS)
+TOOL = Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0])
+
+
+class FakePlanning:
+    """Answers `delay` ticks after a job with a plan that lifts the tool."""
+
+    def __init__(self, delay=1, tokens=2):
+        self.jobs, self.delay, self.tokens, self.left = [], delay, tokens, -1
+        self.problem = ""
+
+    def submit(self, job):
+        self.jobs.append(job)
+        self.left = self.delay
+
+    def take(self):
+        self.left -= 1
+        if self.left != 0:
+            return None
+        job = self.jobs[-1]
+        if self.problem:
+            return Outcome(job.session, None, self.problem, 0.001)
+        start = job.observation.stamp_ns
+        heights = 0.3 + 1e-11 * (start + 100 * MS * np.arange(1, 8 * self.tokens + 1))
+        rows = [Action(Pose.of([0.5, 0, z], [1, 0, 0, 0]), 0.08).row() for z in heights]
+        return Outcome(job.session, Plan(start, 100 * MS, np.array(rows), start), "", 0.001)
+
+
+class Run:
+    """A robot at 50 Hz with two cameras at 10 Hz, and a session that drives it."""
+
+    def __init__(self, **planning):
+        self.streams = RobotStreams(SPEC.cameras, 0.25, 0.1)
+        self.planning = FakePlanning(**planning)
+        self.now = 0
+        self.dead = set()
+        self.sense()
+        self.session = PolicySession(0, 3, SPEC, TIMING, self.streams, self.planning, self.now)
+        self.targets, self.reasons = [], []
+
+    def sense(self):
+        self.streams.joints.add(self.now, JointReading(np.zeros(1), np.zeros(1), 0.08))
+        self.streams.tool.add(self.now, TOOL)
+        if self.now % (100 * MS) == 0:
+            for camera in SPEC.cameras:
+                if camera not in self.dead:
+                    image = np.zeros((4, 4, 3), np.uint8)
+                    self.streams.images[camera].add(self.now, image)
+
+    def go(self, ticks):
+        for _ in range(ticks):
+            self.now += 20 * MS
+            self.sense()
+            self.session.look(self.now)
+            target, _, reason = self.session.target(self.now)
+            self.targets.append(target)
+            self.reasons.append(reason)
+        return self
+
+
+def test_it_looks_once_per_chunk_on_the_grid_of_the_first_new_images():
+    run = Run().go(200)
+    stamps = [job.observation.stamp_ns for job in run.planning.jobs]
+    assert stamps == [100 * MS + 800 * MS * n for n in range(5)]
+    assert all(set(job.observation.images) == {"front", "wrist"} for job in run.planning.jobs)
+
+
+def test_the_planner_hears_what_was_sent_since_it_last_looked():
+    run = Run().go(200)
+    assert run.planning.jobs[0].executed == []
+    for job in run.planning.jobs[1:]:
+        end = job.observation.stamp_ns
+        times = end - 100 * MS * np.arange(7, -1, -1)
+        heights = [action.tool.position_m[2] for action in job.executed]
+        np.testing.assert_allclose(heights, 0.3 + 1e-11 * times, atol=1e-9)
+
+
+def test_between_start_and_first_plan_it_stays_where_it_is():
+    run = Run(delay=4).go(8)
+    assert run.targets[0] == Action(TOOL, 0.08)
+    assert run.reasons[0] == WAITING
+    assert run.reasons[-1] == ""
+
+
+def test_late_plans_are_bridged_by_the_token_before():
+    run = Run(delay=15).go(200)
+    follows = [n for n, reason in enumerate(run.reasons) if not reason]
+    assert follows == list(range(follows[0], 200))
+    assert np.isfinite([target.row() for target in run.targets]).all()
+
+
+def test_a_plan_of_one_token_that_is_late_holds_and_says_so():
+    run = Run(delay=15, tokens=1).go(120)
+    assert any("expected a plan in time" in reason for reason in run.reasons)
+    assert run.session.holds["no plan"] > 0
+
+
+def test_a_dead_camera_holds_the_last_target_and_is_named():
+    run = Run().go(60)
+    run.dead.add("wrist")
+    run.go(60)
+    held = [n for n, reason in enumerate(run.reasons) if "camera/wrist" in reason]
+    assert 10 <= held[0] - 60 <= 15
+    assert held == list(range(held[0], 120))
+    assert all(run.targets[n] == run.targets[held[0] - 1] for n in held)
+    assert run.session.missed_looks > 0
+
+
+def test_it_goes_on_when_the_camera_comes_back():
+    run = Run().go(60)
+    run.dead.add("wrist")
+    run.go(60)
+    run.dead.clear()
+    run.go(60)
+    assert run.reasons[-1] == ""
+    steps = np.diff([target.tool.position_m for target in run.targets], axis=0)
+    assert np.abs(steps).max() <= SPEC.max_speed_m_s * 0.02 + 1e-9
+    assert len(run.planning.jobs[-1].executed) == 8
+
+
+def test_an_image_under_way_is_waited_for():
+    run = Run().go(44)  # until 880 ms; the next look is at 900 ms
+    run.dead.add("wrist")
+    jobs = len(run.planning.jobs)
+    run.go(1)
+    assert len(run.planning.jobs) == jobs
+    run.streams.images["wrist"].add(900 * MS, np.ones((4, 4, 3), np.uint8))
+    run.session.look(run.now)
+    assert run.planning.jobs[-1].observation.image_stamps_ns["wrist"] == 900 * MS
+
+
+def test_an_image_that_does_not_come_is_replaced_by_the_one_before():
+    run = Run().go(44)
+    run.dead.add("wrist")
+    run.go(5)
+    assert run.planning.jobs[-1].observation.stamp_ns == 900 * MS
+    assert run.planning.jobs[-1].observation.image_stamps_ns["wrist"] == 800 * MS
+
+
+def test_a_planner_that_fails_holds_the_robot_with_its_reason():
+    run = Run(tokens=1).go(60)
+    run.planning.problem = "out of memory"
+    run.go(60)
+    assert run.reasons[-1] == "out of memory"
+    assert run.targets[-1] == run.targets[-2]
+
+
+def test_plans_of_an_earlier_session_are_not_followed():
+    run = Run(delay=4).go(6)
+    run.session.number = 1
+    run.go(10)
+    assert run.targets[-1] == Action(TOOL, 0.08)
+    assert run.reasons[-1] == WAITING
+
+
+def test_time_that_leaps_is_counted_as_missed_looks_and_survived():
+    run = Run().go(60)
+    run.now += 3_000 * MS
+    run.sense()
+    run.go(60)
+    assert run.session.missed_looks >= 2
+    assert run.reasons[-1] == ""
+    stamps = [job.observation.stamp_ns for job in run.planning.jobs]
+    assert all((stamp - 100 * MS) % (800 * MS) == 0 for stamp in stamps)
+
+
+def test_a_robot_that_is_silent_is_no_start():
+    streams = RobotStreams(SPEC.cameras, 0.25, 0.1)
+    with pytest.raises(LateStreamError, match="current_pose"):
+        PolicySession(0, 0, SPEC, TIMING, streams, FakePlanning(), 0)
+
+
+def test_the_report_tells_latencies_and_holds():
+    report = Run().go(60).session.report()
+    assert report["looks"] == 2
+    assert report["plan_latency_ms_p50"] == pytest.approx(0.0, abs=40.0)
+    assert report["held_ticks first plan"] > 0

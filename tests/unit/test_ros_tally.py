@@ -1,0 +1,118 @@
+"""Counting: intervals that make sense, rates that are right, results that can be read."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from df_policy.environment import Verdict
+from df_policy.frames import Action
+from df_policy.geometry import Pose
+from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.film_log import FilmLog
+from df_policy.ros_nodes.monitor import Pace, Spread
+from df_policy.ros_nodes.simulated_world import TargetGate
+from df_policy.ros_nodes.tally import Ending, Tally, wilson95
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_holds_the_rate_and_lies_in_0_to_1(counts):
+    low, high = wilson95(*counts)
+    assert 0.0 <= low <= counts[0] / counts[1] + 1e-12
+    assert counts[0] / counts[1] - 1e-12 <= high <= 1.0
+
+
+def test_the_interval_agrees_with_the_literature():
+    assert wilson95(98, 100) == pytest.approx((0.9300, 0.9945), abs=1e-4)
+    assert wilson95(0, 0) == (0.0, 1.0)
+
+
+def test_the_result_is_written_whole(tmp_path):
+    tally = Tally()
+    tally.add(Ending(0, True, "success", 100, 50.0, 20.0))
+    tally.add(Ending(1, False, "not moved", 100, 40.0, 60.0))
+    tally.write(tmp_path / "deep" / "result.json", asked=3)
+    result = json.loads((tmp_path / "deep" / "result.json").read_text())
+    assert (result["successes"], result["episodes"], result["asked"]) == (1, 2, 3)
+    assert result["failures"] == {"not moved": 1}
+    assert result["seeds"] == [0, 1]
+    assert result["control"] == {"rate_hz": 45.0, "worst_gap_ms": 60.0, "targets": 200}
+    assert "1 of 2" in tally.summary()
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["result.json"]
+
+
+def test_no_episode_is_a_result_too(tmp_path):
+    Tally().write(tmp_path / "r.json", asked=5)
+    assert json.loads((tmp_path / "r.json").read_text())["episodes"] == 0
+
+
+@given(st.integers(1, 10**9), st.integers(2, 50))
+def test_a_steady_pace_has_its_rate_and_gap(period_ns, count):
+    pace = Pace()
+    gaps = [pace.tick(n * period_ns) for n in range(count)]
+    assert pace.rate_hz == pytest.approx(1e9 / period_ns)
+    assert pace.worst_gap_ns == period_ns
+    assert gaps == [0] + [period_ns] * (count - 1)
+
+
+def test_nothing_measured_is_no_rate_and_no_percentile():
+    assert Pace().rate_hz == 0.0
+    assert np.isnan(Spread().percentile(50))
+
+
+def test_a_film_log_keeps_episodes_apart_and_pads_plans(tmp_path):
+    path = tmp_path / "films" / "episodes.npz"
+    log = FilmLog(path)
+    log.add(0, np.zeros(3))  # before the first episode: of no use
+    for episode, reason in enumerate(("success", "not moved")):
+        log.begin(seed=10 + episode)
+        log.add(1, np.full(3, episode))
+        log.plan = np.ones((episode + 1, 3))
+        log.add(2, np.full(3, episode))
+        log.end(Verdict(reason == "success", reason))
+        log.add(3, np.zeros(3))  # after the verdict: belongs to none
+        log.write()
+    with np.load(path) as film:
+        assert film["episode"].tolist() == [0, 0, 1, 1]
+        assert film["qpos"][:, 0].tolist() == [0, 0, 1, 1]
+        assert film["seed"].tolist() == [10, 11]
+        assert film["verdict"].tolist() == ["success", "not moved"]
+        assert np.isnan(film["plan"]).all(axis=(1, 2)).tolist() == [True, False, True, False]
+    assert [entry.name for entry in path.parent.iterdir()] == ["episodes.npz"]
+
+
+def test_a_film_log_without_moments_writes_nothing(tmp_path):
+    FilmLog(tmp_path / "none.npz").write()
+    assert list(tmp_path.iterdir()) == []
+
+
+SPEC = RobotSpec("arm", ("j1",), {})
+HOME = Action(Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0]), 0.08)
+
+
+@given(st.lists(st.tuples(*[st.floats(-2, 2) for _ in range(4)]), max_size=10))
+def test_no_target_passes_the_gate_faster_or_farther_than_the_limits(targets):
+    gate = TargetGate(SPEC, HOME)
+    last = HOME.tool.position_m
+    for *position, opening in targets:
+        gate.pose(1, Pose.of(position, [1, 0, 0, 0]))
+        gate.gripper(opening)
+        sent = gate.next()
+        step = np.linalg.norm(sent.tool.position_m - last)
+        assert step <= SPEC.max_speed_m_s / SPEC.control_rate_hz + 1e-9
+        assert SPEC.gripper_range_m[0] <= sent.gripper_m <= SPEC.gripper_range_m[1]
+        last = sent.tool.position_m
+
+
+def test_targets_of_the_last_episode_do_not_move_the_robot():
+    gate = TargetGate(SPEC, HOME)
+    gate.reset(100, HOME)
+    gate.pose(99, Pose.of([0.5, 0.1, 0.3], [1, 0, 0, 0]))
+    gate.gripper(0.0)
+    assert gate.next().row() == pytest.approx(HOME.row())
+    gate.pose(100, Pose.of([0.5, 0.01, 0.3], [1, 0, 0, 0]))
+    gate.gripper(0.0)
+    assert gate.next().tool.position_m[1] == pytest.approx(0.01)
+    assert gate.next().gripper_m == 0.0

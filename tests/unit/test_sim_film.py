@@ -1,0 +1,69 @@
+"""Pictures for people: they can be decoded, and the plan lies where the tool is."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from df_policy.errors import DfPolicyError
+from df_policy.sim import task
+from df_policy.sim.cameras import PersonView
+from df_policy.sim.film import render_film, snapshot_png
+from df_policy.sim.world import World
+
+SIZE = (120, 160)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    made = World()
+    made.reset(0)
+    return made
+
+
+def test_a_film_holds_one_picture_per_snapshot(world: World, tmp_path: Path) -> None:
+    plan = task.HOME.position_m + np.linspace(0.0, 0.1, 5)[:, None]
+    path = tmp_path / "film.mp4"
+    moment = world.snapshot()
+    render_film([moment] * 3, [plan, None, plan], path, captions="episode 0", size=SIZE)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert len(pictures) == 3
+    assert pictures[0].shape == (*SIZE, 3)
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 50
+
+
+def test_a_picture_shows_plan_and_caption(world: World, tmp_path: Path) -> None:
+    plain, drawn = tmp_path / "plain.png", tmp_path / "drawn.png"
+    snapshot_png(world.snapshot(), plain, size=SIZE)
+    plan = task.HOME.position_m + np.linspace(0.0, 0.1, 5)[:, None]
+    snapshot_png(world.snapshot(), drawn, plan=plan, caption="episode 0", size=SIZE)
+    first, second = cv2.imread(str(plain)), cv2.imread(str(drawn))
+    assert first.shape == (*SIZE, 3)
+    assert first.std() > 10.0
+    assert (first != second).any(axis=2).sum() > 100
+
+
+def test_points_are_projected_where_they_are_seen(world: World) -> None:
+    view = PersonView(world.model, (360, 480))
+    picture = view.render(world.data).astype(int)
+    view.close()
+    column, row = np.round(view.project(world.fruits_m()["apple"][None])[0]).astype(int)
+    red, green, blue = picture[row, column]
+    assert red > 90
+    assert red > 2 * max(green, blue)
+
+
+def test_points_behind_the_camera_have_no_pixel(world: World) -> None:
+    behind = PersonView(world.model).project(np.array([[5.0, -5.0, 3.0]]))
+    assert np.isnan(behind).all()
+
+
+def test_lists_of_different_length_are_refused(world: World, tmp_path: Path) -> None:
+    with pytest.raises(DfPolicyError, match="as many plans"):
+        render_film([world.snapshot()], [], tmp_path / "film.mp4")
