@@ -95,7 +95,7 @@ class FitConfig:
 class EncoderFitConfig(FitConfig):
     """The encoder learns to reconstruct and to imitate; it is frozen afterwards."""
 
-    steps: int = 2800
+    steps: int = 4000
     batch: int = 96
     reconstruction_weight: float = 10.0
     salience: float = 6.0
@@ -108,7 +108,7 @@ class EncoderFitConfig(FitConfig):
 class PolicyFitConfig(FitConfig):
     """The denoiser learns on the frozen encoder's latents."""
 
-    steps: int = 17000
+    steps: int = 20000
     batch: int = 16
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.stats import binomtest
@@ -16,6 +16,7 @@ from df_policy.frames import Action, Observation
 from df_policy.plan import Plan
 
 
+@runtime_checkable
 class Planner(Protocol):
     """What plays an episode; see `policy.Policy`."""
 

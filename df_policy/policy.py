@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -20,6 +21,14 @@ from df_policy.sampler import sample
 from df_policy.schedule import matrix
 
 
+def faster_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes with it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
 class Policy:
     """A recurrent memory of the episode, and plans drawn from it.
 
@@ -32,16 +41,26 @@ class Policy:
         trained: Checkpoint,
         sampler: SamplerConfig | None = None,
         device: str | torch.device = "cpu",
+        precision: torch.dtype | None = None,
     ) -> None:
-        """A policy from a checkpoint; `sampler` replaces the one it was stored with."""
+        """A policy from a checkpoint.
+
+        Args:
+            trained: the checkpoint.
+            sampler: in place of the one that it was stored with.
+            device: where its weights are.
+            precision: of the denoising, in place of the device's faster one.
+        """
         self.spec: RobotSpec = trained.spec
         self.config = trained.config
         self.sampler = sampler or trained.config.sampler
         self.chunk = trained.config.token.chunk
         self.horizon = self.sampler.horizon
         self._codec = trained.codec
-        self._denoiser = trained.denoiser
         self._device = torch.device(device)
+        self.precision = precision or faster_precision(self._device)
+        self._denoiser = deepcopy(trained.denoiser)
+        self._denoiser.predict_in(self.precision)
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
         self._matrix = matrix(

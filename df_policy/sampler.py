@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from df_policy.denoiser import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.schedule import Matrix
 
 
+@runtime_checkable
+class StepDenoiser(Protocol):
+    """What sampling needs of a network; see `network.RecurrentDenoiser`."""
+
+    def update(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b m"]:
+        """The memory after a token."""
+        ...
+
+    def predict(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b d"]:
+        """v of a noised token."""
+        ...
+
+
 def sample(
-    denoiser: Denoiser,
+    denoiser: StepDenoiser,
     schedule: NoiseSchedule,
     z: Float[Tensor, "b m"],
     matrix: Matrix,

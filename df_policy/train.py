@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from df_policy import denoiser as diffusion
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
 from df_policy.demonstrations import Demonstrations, windows
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.fit import Fit, Losses, faster_precision
+from df_policy.loss import sequence_loss
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
@@ -209,7 +209,7 @@ class Training:
             pick = _draw(len(self.train_part.ends), config.policy_fit.batch, generator)
             offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
             x, real = self._tokens(codec, latents, self.train_part, pick, offset)
-            value = diffusion.loss(module, schedule, x, real, weight, config.diffusion, generator)
+            value = sequence_loss(module, schedule, x, real, weight, config.diffusion, generator)
             return {"loss": value}
 
         def checkpoint(fit: Fit[RecurrentDenoiser]) -> Checkpoint:

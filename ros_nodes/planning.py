@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from df_policy.robot import RobotSpec
 LOG = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class Planner(Protocol):
     """What a policy offers to those who drive a robot with it."""
 

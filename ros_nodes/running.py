@@ -30,22 +30,28 @@ def run_node(
         work: does the node's work instead of spinning; returns the exit code.
 
     Returns:
-        0 after SIGINT, SIGTERM or a shutdown; 1 after an error that the user can mend.
+        0 after SIGINT, SIGTERM or a shutdown (1 if that cut `work` short); 1 after an error that
+        the user can mend.
     """
+    told_to_end = 0 if work is None else 1
     rclpy.init(args=args)
+    executor = SingleThreadedExecutor()  # before a signal can come: half made, it complains
     node: N | None = None
     try:
         node = make()
         if work is not None:
             return work(node)
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
-        return 0 if work is None else 1
+        return told_to_end
     except (DfPolicyError, InvalidParameterTypeException) as error:
         rclpy.logging.get_logger(name).fatal(str(error))
         return 1
+    except Exception:
+        if rclpy.ok():
+            raise
+        return told_to_end  # a signal ended ROS in the middle of something
     finally:
         if node is not None:
             getattr(node, "close", lambda: None)()

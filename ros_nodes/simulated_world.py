@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from df_policy.environment import Verdict
 from df_policy.frames import Action, Observation
@@ -11,6 +11,7 @@ from df_policy.geometry import Pose
 from df_policy.robot import RobotSpec
 
 
+@runtime_checkable
 class SimulatedWorld(Protocol):
     """What the node drives; `df_policy.sim.world.World` is one."""
 

@@ -79,7 +79,7 @@ def stop(running: dict[str, subprocess.Popen[bytes]], patience_s: float = STOP_S
     """End all processes: politely, then for certain."""
     alive = {name: process for name, process in running.items() if process.poll() is None}
     for process in alive.values():
-        _signal(process, signal.SIGINT)
+        _signal(process, signal.SIGTERM)  # silent even while a node still imports
     deadline_s = time.monotonic() + patience_s
     for name, process in alive.items():
         try:

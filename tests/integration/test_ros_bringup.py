@@ -1,4 +1,4 @@
-"""Bringing up the whole graph: real processes, which end when they should and leave nobody behind."""
+"""Bringing up the whole graph: real processes that end when told and leave nobody behind."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Script:
 
 SLEEP = "import time; time.sleep(60)"
 STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     "open('ready', 'w').close(); time.sleep(60)"
 )
 
@@ -137,6 +137,23 @@ def test_a_node_that_cannot_start_says_why_in_one_line(options, says):
     assert ended.returncode == 1
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@needs_ros
+@pytest.mark.ros
+@pytest.mark.parametrize("after_s", [0.4, 0.9, 1.4, 2.5])
+def test_a_node_can_be_ended_at_any_time(after_s):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "df_policy.ros_nodes.sim_node"],
+        env={**os.environ, **graph.local_environment(os.environ), "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(after_s)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30.0)
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert "Traceback" not in said
 
 
 @pytest.fixture

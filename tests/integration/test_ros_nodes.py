@@ -83,7 +83,7 @@ class FakeWorld:
         )
 
     def judge(self):
-        return Verdict(self.at.tool.position_m[2] > 0.302, "not lifted")
+        return Verdict(bool(self.at.tool.position_m[2] > 0.302), "not lifted")
 
     def snapshot(self):
         return np.zeros(3)

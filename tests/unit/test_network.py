@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from df_policy.config import DiffusionConfig, NetworkConfig
-from df_policy.denoiser import draw_levels, loss
+from df_policy.loss import draw_levels, sequence_loss
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 
@@ -120,7 +120,8 @@ def test_the_loss_of_the_truth_is_zero_and_padding_does_not_count():
     def measure(truth):
         generator = torch.Generator().manual_seed(3)
         config = DiffusionConfig(levels=LEVELS)
-        return float(loss(Oracle(truth, schedule), schedule, x, real, weight, config, generator))
+        oracle = Oracle(truth, schedule)
+        return float(sequence_loss(oracle, schedule, x, real, weight, config, generator))
 
     assert measure(x) < 1e-4
     padded, wrong = x.clone(), x.clone()

@@ -8,7 +8,7 @@ from df_policy.frames import Action
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
-from df_policy.ros_nodes.planning import Outcome
+from df_policy.ros_nodes.planning import Outcome, PlanningThread
 from df_policy.ros_nodes.session import WAITING, PolicySession, Timing
 
 SPEC = RobotSpec("arm", ("j1",), {"front": (4, 4), "wrist": (4, 4)})
@@ -17,7 +17,7 @@ TIMING = Timing(tick_ns=20 * MS, chunk=8, gather_ns=60 * MS)
 TOOL = Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0])
 
 
-class FakePlanning:
+class FakePlanning(PlanningThread):
     """Answers `delay` ticks after a job with a plan that lifts the tool."""
 
     def __init__(self, delay=1, tokens=2):

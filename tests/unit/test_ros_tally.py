@@ -68,9 +68,9 @@ def test_a_film_log_keeps_episodes_apart_and_pads_plans(tmp_path):
     log.add(0, np.zeros(3))  # before the first episode: of no use
     for episode, reason in enumerate(("success", "not moved")):
         log.begin(seed=10 + episode)
-        log.add(1, np.full(3, episode))
+        log.add(1, np.full(3, float(episode)))
         log.plan = np.ones((episode + 1, 3))
-        log.add(2, np.full(3, episode))
+        log.add(2, np.full(3, float(episode)))
         log.end(Verdict(reason == "success", reason))
         log.add(3, np.zeros(3))  # after the verdict: belongs to none
         log.write()

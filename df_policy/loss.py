@@ -1,8 +1,8 @@
-"""The training loss of Causal Diffusion Forcing, around any network with the same four methods."""
+"""The training loss of Causal Diffusion Forcing, around any network that scans and predicts."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,18 +12,9 @@ from df_policy.config import DiffusionConfig
 from df_policy.noise import NoiseSchedule
 
 
-class Denoiser(Protocol):
-    """What training and sampling need of a network; see `network.RecurrentDenoiser`."""
-
-    def initial(self, batch: int) -> Float[Tensor, "b m"]:
-        """The memory before the first token."""
-        ...
-
-    def update(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
-    ) -> Float[Tensor, "b m"]:
-        """The memory after a token."""
-        ...
+@runtime_checkable
+class SequenceDenoiser(Protocol):
+    """What the loss needs of a network; see `network.RecurrentDenoiser`."""
 
     def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
         """The memory before each token of a sequence."""
@@ -54,8 +45,8 @@ def draw_levels(
     return level, history
 
 
-def loss(
-    denoiser: Denoiser,
+def sequence_loss(
+    denoiser: SequenceDenoiser,
     schedule: NoiseSchedule,
     x: Float[Tensor, "b t d"],
     real: Bool[Tensor, "b t"],
