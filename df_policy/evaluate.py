@@ -6,32 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
 from df_policy.environment import Environment
-from df_policy.frames import Action, Observation
-from df_policy.plan import Plan
-
-
-@runtime_checkable
-class Planner(Protocol):
-    """What plays an episode; see `policy.Policy`."""
-
-    @property
-    def chunk(self) -> int:
-        """Actions between two plans."""
-        ...
-
-    def reset(self, seed: int) -> None:
-        """Forget the episode."""
-        ...
-
-    def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
-        """Remember a token and plan on."""
-        ...
+from df_policy.frames import Action
+from df_policy.plan import Plan, Planner
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,9 @@ def run_episode(
 
 
 def wilson95(successes: int, episodes: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a success rate."""
+    """The 95 % Wilson score interval of a success rate; all is possible before any episode."""
+    if episodes == 0:
+        return 0.0, 1.0
     interval = binomtest(successes, episodes).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
 
-from df_policy.frames import Action
+from df_policy.frames import Action, Observation
+from df_policy.robot import RobotSpec
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,31 @@ class Plan:
         index = int(elapsed)
         previous = before if index == 0 else self.action(index - 1)
         return previous.towards(self.action(index), elapsed - index)
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """Whoever decides, once every `chunk` actions; see `policy.Policy`."""
+
+    @property
+    def spec(self) -> RobotSpec:
+        """The robot that it can drive."""
+        ...
+
+    @property
+    def chunk(self) -> int:
+        """Actions between two plans."""
+        ...
+
+    def reset(self, seed: int) -> None:
+        """Forget the episode; `seed` fixes what is drawn in the next."""
+        ...
+
+    def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
+        """Remember a token and plan on.
+
+        Args:
+            observation: what is seen now.
+            executed: the `chunk` actions sent since the last call, none at the first.
+        """
+        ...

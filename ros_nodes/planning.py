@@ -6,44 +6,14 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
-from df_policy.plan import Plan
-from df_policy.robot import RobotSpec
+from df_policy.plan import Plan, Planner
 
 LOG = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Planner(Protocol):
-    """What a policy offers to those who drive a robot with it."""
-
-    @property
-    def spec(self) -> RobotSpec:
-        """The robot that it was trained on."""
-        ...
-
-    @property
-    def chunk(self) -> int:
-        """Actions between two observations that it sees."""
-        ...
-
-    def reset(self, seed: int) -> None:
-        """Forget the episode; `seed` fixes what is drawn in the next."""
-        ...
-
-    def plan(self, observation: Observation, executed: list[Action]) -> Plan:
-        """What to do from this observation on.
-
-        Args:
-            observation: what is seen now.
-            executed: the `chunk` actions since the observation before, none at the first.
-        """
-        ...
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import Any
 
 from df_policy.align import RobotStreams
 from df_policy.errors import DfPolicyError
+from df_policy.plan import Planner
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.monitor import Pace
 from df_policy.ros_nodes.params import declare, parameter
-from df_policy.ros_nodes.planning import Planner, PlanningThread
+from df_policy.ros_nodes.planning import PlanningThread
 from df_policy.ros_nodes.session import WAITING, PolicySession, Timing
 
 try:

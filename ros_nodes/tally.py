@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from math import sqrt
 from pathlib import Path
 
-_Z = 1.959964
+from df_policy.evaluate import wilson95
 
 
 @dataclass(frozen=True)
@@ -22,19 +21,6 @@ class Ending:
     rate_hz: float
     """Of the targets, by the robot's clock."""
     worst_gap_ms: float
-
-
-def wilson95(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a rate, sane also near 0 and 1.
-
-    Source: Wilson 1927, Probable inference, the law of succession, and statistical inference.
-    """
-    if trials == 0:
-        return (0.0, 1.0)
-    rate, spread = successes / trials, _Z**2 / trials
-    centre = (rate + spread / 2) / (1 + spread)
-    half = _Z / (1 + spread) * sqrt(rate * (1 - rate) / trials + spread / (4 * trials))
-    return (max(0.0, centre - half), min(1.0, centre + half))
 
 
 class Tally:

@@ -68,8 +68,11 @@ def parse(argv: list[str]) -> Arguments:
 
 def main(argv: list[str]) -> int:
     """Train; SIGINT and SIGTERM save the state first, and say how to go on."""
+    from df_policy.data.reader import EpisodeStore
+
     arguments = parse(argv)
     config = arguments.config
+    EpisodeStore.open(arguments.data)  # refuse it before anything is made
     prepare(arguments)
     hooks_stop = threading.Event()
     before = [signal.signal(s, lambda *_: hooks_stop.set()) for s in STOP_SIGNALS]

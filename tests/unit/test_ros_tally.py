@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from df_policy.environment import Verdict
+from df_policy.evaluate import wilson95
 from df_policy.frames import Action
 from df_policy.geometry import Pose
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.film_log import FilmLog
 from df_policy.ros_nodes.monitor import Pace, Spread
 from df_policy.ros_nodes.simulated_world import TargetGate
-from df_policy.ros_nodes.tally import Ending, Tally, wilson95
+from df_policy.ros_nodes.tally import Ending, Tally
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -1,0 +1,54 @@
+"""The encoder task learns what its two losses ask for."""
+
+import pytest
+import torch
+
+from df_policy.config import EncoderConfig
+from df_policy.encoder import EncoderTask, ImageEncoder, as_input
+
+CONFIG = EncoderConfig(latent=8, channels=(8, 8, 8))
+
+
+def test_images_are_centred():
+    images = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 2, 1).expand(1, 1, 2, 3)
+    assert as_input(images).unique().tolist() == [-0.5, 0.5]
+
+
+def test_a_latent_has_its_width_and_the_size_must_fit():
+    assert ImageEncoder(32, 48, CONFIG)(torch.zeros(5, 3, 32, 48)).shape == (5, 8)
+    with pytest.raises(ValueError, match="divisible by 16"):
+        ImageEncoder(30, 48, CONFIG)
+
+
+def test_both_losses_fall_on_a_fixed_batch():
+    torch.manual_seed(0)
+    task = EncoderTask({"front": (16, 16)}, proprioception=2, action_numbers=4, config=CONFIG)
+    images = {"front": torch.rand(12, 3, 16, 16) - 0.5}
+    mean = {"front": torch.nn.functional.avg_pool2d(images["front"].mean(0, keepdim=True), 2)}
+    seen, told = torch.randn(12, 2), torch.randn(12, 4)
+    optimizer = torch.optim.Adam(task.parameters(), 3e-3)
+    history = []
+    for _ in range(80):
+        losses = task.loss(images, mean, seen, told, salience=6.0)
+        optimizer.zero_grad()
+        sum(losses).backward()
+        optimizer.step()
+        history.append([value.item() for value in losses])
+    assert history[-1][0] < 0.7 * history[0][0]
+    assert history[-1][1] < 0.3 * history[0][1]
+
+
+def test_salience_makes_unusual_pixels_count_more():
+    torch.manual_seed(0)
+    task = EncoderTask({"front": (16, 16)}, proprioception=1, action_numbers=1, config=CONFIG)
+    plain = torch.zeros(4, 3, 16, 16)
+    odd = plain.clone()
+    odd[..., :4, :4] = 0.5
+    mean = {"front": torch.zeros(1, 3, 8, 8)}
+    rest = (torch.zeros(4, 1), torch.zeros(4, 1))
+
+    def error(images, salience):
+        return float(task.loss({"front": images}, mean, *rest, salience=salience)[0].detach())
+
+    assert error(odd, 6.0) > error(odd, 0.0)
+    assert error(plain, 6.0) == error(plain, 0.0)

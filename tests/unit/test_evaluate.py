@@ -1,0 +1,94 @@
+"""Evaluation: one decision a chunk, one verdict an episode, and an honest interval."""
+
+import numpy as np
+import pytest
+
+from df_policy.environment import Verdict
+from df_policy.evaluate import EpisodeResult, run_episode, summary, wilson95
+from df_policy.frames import Action, Observation
+from df_policy.geometry import Pose
+from df_policy.plan import Plan
+from df_policy.robot import RobotSpec
+
+SPEC = RobotSpec("arm", ("joint",), {}, max_speed_m_s=0.1)
+
+
+class World:
+    """Counts steps; sends at most what the speed limit allows."""
+
+    spec, episode_steps = SPEC, 20
+
+    def reset(self, seed):
+        self.steps, self.sent = 0, Action(Pose.of([0.5, 0, 0.3], [0, 0, 0, 1]), 0.0)
+        return self.observe()
+
+    def observe(self):
+        stamp, none = self.steps * SPEC.period_ns, np.zeros(1)
+        return Observation(stamp, {}, {}, none, none, self.sent.tool, self.sent.gripper_m)
+
+    def step(self, action):
+        self.sent = SPEC.limit(action, self.sent)
+        self.steps += 1
+        return self.observe(), self.sent
+
+    def judge(self):
+        return Verdict(self.steps == self.episode_steps, "success")
+
+    def close(self):
+        pass
+
+
+class Leaper:
+    """Plans a jump that the world will not allow, and remembers what it was told."""
+
+    spec, chunk = SPEC, 8
+
+    def __init__(self):
+        self.calls = []
+
+    def reset(self, seed):
+        self.calls = []
+
+    def plan(self, observation, executed):
+        self.calls.append((observation.stamp_ns, list(executed)))
+        goal = Action(Pose.of([0.7, 0, 0.3], [0, 0, 0, 1]), 0.0)
+        now = observation.stamp_ns
+        return Plan(now, SPEC.period_ns, np.stack([goal.row()] * 16), now)
+
+
+def test_the_planner_is_asked_once_a_chunk_and_told_what_was_really_sent():
+    planner, watched = Leaper(), []
+    result = run_episode(planner, World(), 5, watched.append)
+    assert result.success
+    assert result.seed == 5
+    assert len(watched) == World.episode_steps
+    assert [stamp // SPEC.period_ns for stamp, _ in planner.calls] == [0, 8, 16]
+    assert [len(executed) for _, executed in planner.calls] == [0, 8, 8]
+    assert len(result.plan_latency_ms) == 3
+    first = planner.calls[1][1]
+    assert [a.tool.position_m[0] for a in first] == pytest.approx(
+        [0.5 + 0.01 * step for step in range(1, 9)]
+    )
+
+
+def test_the_interval_holds_the_rate_and_never_leaves_0_to_1():
+    for successes, episodes in ((0, 20), (95, 100), (20, 20)):
+        low, high = wilson95(successes, episodes)
+        assert 0.0 <= low <= successes / episodes <= high <= 1.0
+    assert wilson95(95, 100) == pytest.approx((0.8882, 0.9785), abs=1e-3)
+
+
+def test_a_summary_counts_each_kind_of_failure():
+    results = [
+        EpisodeResult(0, True, "success", (1.0, 2.0)),
+        EpisodeResult(1, False, "not moved", (3.0,)),
+        EpisodeResult(2, False, "not moved", (4.0,)),
+    ]
+    figures = summary(results)
+    assert (figures["successes"], figures["episodes"]) == (1, 3)
+    assert figures["failures"] == {"not moved": 2}
+    assert figures["seeds"] == [0, 1, 2]
+    assert figures["solved"] == [0]
+    assert figures["plan_latency_ms"]["p50"] == 2.5
+    with pytest.raises(ValueError, match="at least one"):
+        summary([])
