@@ -28,6 +28,11 @@ class Pace:
         return gap_ns
 
     @property
+    def full(self) -> bool:
+        """Whether the window is filled, so that the rate means something."""
+        return len(self._stamps_ns) == self._stamps_ns.maxlen
+
+    @property
     def rate_hz(self) -> float:
         """Events per second over the window; 0 before the second event."""
         if len(self._stamps_ns) < 2 or self._stamps_ns[-1] <= self._stamps_ns[0]:

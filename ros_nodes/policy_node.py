@@ -31,6 +31,9 @@ try:
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
+SLOWEST_SHARE = 0.98
+"""Of the asked rate of targets; below it the node warns."""
+
 
 @dataclass(frozen=True)
 class PolicyNodeConfig:
@@ -174,9 +177,18 @@ class PolicyNode(Node):
                 values[f"bad_messages {stream.name}"] = self._intake.bad[stream.name]
         if self._session is not None:
             values |= self._session.report()
+            self._warn_of_slow_control()
         self._report_out.publish(
             convert.diagnostics_message(now_ns, "policy_node", self._reason, values)
         )
+
+    def _warn_of_slow_control(self) -> None:
+        if self._pace.full and self._pace.rate_hz < SLOWEST_SHARE * self.config.rate_hz:
+            self.get_logger().warning(
+                f"expected {self.config.rate_hz:.0f} targets per second, got "
+                f"{self._pace.rate_hz:.1f}: stop what else uses this machine, or lower rate_hz",
+                throttle_duration_sec=5.0,
+            )
 
 
 def load_policy(config: PolicyNodeConfig) -> Planner:

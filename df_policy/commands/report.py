@@ -13,6 +13,7 @@ import numpy as np
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
+from df_policy.commands.evaluate import FILM_STRIDE
 from df_policy.data.reader import EpisodeStore
 from df_policy.sim.film import render_film
 
@@ -25,18 +26,17 @@ def film(log: Path, path: Path, episodes: int = 2) -> None:
         path: the MP4.
         episodes: how many, from the first.
     """
+    snapshots, ways, captions = [], [], []
     with np.load(log) as moments:
-        wanted = moments["episode"] < episodes
-        numbers = moments["episode"][wanted]
-        plans = [plan[np.isfinite(plan).all(-1)] for plan in moments["plan"][wanted]]
-        seeds, verdicts = moments["seed"], moments["verdict"]
-        starts = np.searchsorted(numbers, numbers)
-        captions = [
-            f"seed {seeds[n]}   {0.1 * (i - start):4.1f} s   ends: {verdicts[n]}"
-            for i, (n, start) in enumerate(zip(numbers, starts, strict=True))
-        ]
-        snapshots = list(moments["qpos"][wanted])
-    ways = [plan if len(plan) > 1 else None for plan in plans]
+        for index in range(min(episodes, len(moments["seed"]))):
+            rows = np.flatnonzero(moments["episode"] == index)
+            about = f"seed {moments['seed'][index]}   ends: {moments['verdict'][index]}"
+            for row in rows[::FILM_STRIDE]:
+                plan = moments["plan"][row]
+                plan = plan[np.isfinite(plan).all(-1)]
+                snapshots.append(moments["qpos"][row])
+                ways.append(plan if len(plan) > 1 else None)
+                captions.append(f"{about}   {0.1 * (row - rows[0]):4.1f} s")
     render_film(snapshots, ways, path, captions=captions)
 
 
@@ -124,7 +124,7 @@ def _save(sheet: Any, path: Path) -> None:
 PAGE = """<!doctype html>
 <meta charset="utf-8"><title>df_policy demo</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
 img, video {{ max-width: 100% }} td, th {{ padding: .2rem .8rem; text-align: left }}
 </style>
 <h1>Fruit swap over ROS 2: {successes} of {episodes} solved</h1>

@@ -190,6 +190,7 @@ class _ClosedLoop:
         self._step = step
         command = [sys.executable, "-m", "df_policy", "evaluate", str(self._out), "--workers=1"]
         command += [f"--episodes={self._config.evaluate_episodes}", f"--seed={UNSEEN_SEED}"]
+        command += ["--film-episodes=0"]
         command += [f"--json={self._file(step)}"]
         with (folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
