@@ -76,7 +76,7 @@ setup(
         "safetensors>=0.5",
         "scipy>=1.14",
         "tensorboard>=2.18",
-        "torch>=2.6",
+        "torch>=2.13",
         "tyro>=1.0,<2",
         "zarr>=3.1,<4",
     ],

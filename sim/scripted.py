@@ -19,7 +19,9 @@ _SPEED_M_S = 0.5
 _SPEED_SPREAD = (0.85, 1.2)
 _HOVER_M = 0.12
 _GRIP_STEPS = 4
-_REST_S = (0.3, 1.5)
+_REST_S, _LONG_REST_S = (0.3, 1.5), (1.5, 3.0)
+_LONG_REST_SHARE = 0.2
+"""Without long rests, having rested for long would look like being done."""
 _LAST_START = 150
 """A move that starts later might not be over two seconds before the end."""
 
@@ -74,7 +76,8 @@ class ScriptedOperator:
         move = next_move(self._world.start, self._first, self._world.fruits_m())
         if move is None or self._steps > _LAST_START:
             return [self._last]
-        rest = round(float(self._rng.uniform(*_REST_S)) / _DT_S)
+        long = self._rng.random() < _LONG_REST_SHARE
+        rest = round(float(self._rng.uniform(*(_LONG_REST_S if long else _REST_S))) / _DT_S)
         return [self._last] * rest + self._carry(move)
 
     def _carry(self, move: Move) -> list[Action]:
