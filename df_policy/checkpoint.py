@@ -36,12 +36,20 @@ class Checkpoint:
     about: dict[str, Any]
     """Where it comes from: data, step, seed, versions, scores."""
 
-    def save(self, folder: Path) -> None:
-        """Write both files; the one that names the format comes last, so a half is never read."""
+    def save(self, folder: Path, precision: torch.dtype = torch.float32) -> None:
+        """Write both files; the one that names the format comes last, so a half is never read.
+
+        Args:
+            folder: made if it is not there.
+            precision: of the stored weights; statistics are always stored in float32.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        statistics = ("mean", "scale", "varies")
         parts = {"codec": self.codec, "denoiser": self.denoiser}
         tensors = {
-            f"{part}.{name}": value.contiguous()
+            f"{part}.{name}": (
+                value if name.endswith(statistics) else value.to(precision)
+            ).contiguous()
             for part, module in parts.items()
             for name, value in module.state_dict().items()
         }

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a policy on a recording",
     "evaluate": "measure a policy over many episodes in simulation",
     "bringup": "start a task's ROS 2 nodes",
+    "ship": "put a run's checkpoint among the shipped weights",
     "info": "show versions, optional parts, checkpoints, and what a recording holds",
 }
 

@@ -113,3 +113,18 @@ def test_actions_survive_the_codec():
     x = codec.encode(latents, torch.zeros(5, 10), actions)
     assert x.shape == (5, codec.width)
     torch.testing.assert_close(codec.decode_actions(x), actions, atol=1e-5, rtol=1e-5)
+
+
+def test_half_precision_halves_the_weights_and_keeps_the_statistics(tmp_path):
+    saved = make_checkpoint()
+    saved.save(tmp_path / "whole")
+    saved.save(tmp_path / "half", torch.float16)
+    whole, half = ((tmp_path / n / checkpoint.WEIGHTS).stat().st_size for n in ("whole", "half"))
+    assert half < 0.7 * whole
+    loaded = checkpoint.load(str(tmp_path / "half"))
+    for name, value in loaded.denoiser.state_dict().items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, saved.denoiser.state_dict()[name], atol=1e-3, rtol=1e-3)
+    for part in ("mean", "scale", "varies"):
+        want, got = (getattr(c.codec.observation, part) for c in (saved, loaded))
+        assert torch.equal(want, got)

@@ -1,4 +1,4 @@
-"""The README's commands exist with the options that it gives them, and its figures are measured."""
+"""The README's commands are understood, its files are there, its figures are measured."""
 
 import re
 import shlex
