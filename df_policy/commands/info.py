@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -12,13 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from df_policy import __version__
 from df_policy.errors import DfPolicyError
+from df_policy.provenance import versions
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-LIBRARIES = ("numpy", "torch", "mujoco", "mink", "gymnasium", "zarr", "imagecodecs", "rich")
 
 OPTIONAL = {
     "rclpy": ("ROS 2 nodes", "pip install '.[ros]' in a checkout, or source ROS 2"),
@@ -31,14 +28,6 @@ OPTIONAL = {
 CHECKPOINT_FILE = "checkpoint.json"
 
 
-def version_of(distribution: str) -> str:
-    """The installed version, or `not installed`."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def accelerator() -> str:
     """What torch would compute on."""
     if importlib.util.find_spec("torch") is None:
@@ -48,16 +37,13 @@ def accelerator() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the CPU is used"
 
 
-def versions() -> list[tuple[str, str]]:
+def machine() -> dict[str, str]:
     """This package, its main libraries, and the machine."""
-    return [
-        ("df_policy", __version__),
-        ("Python", platform.python_version()),
-        *((name, version_of(name)) for name in LIBRARIES),
-        ("system", platform.platform()),
-        ("cores", f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}"),
-        ("accelerator", accelerator()),
-    ]
+    return versions() | {
+        "system": platform.platform(),
+        "cores": f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}",
+        "accelerator": accelerator(),
+    }
 
 
 def optional_parts() -> list[tuple[str, str, str, str]]:
@@ -148,7 +134,7 @@ def machine_tables() -> list[Table]:
     weights = Path(__file__).parents[1] / "weights"
     shipped = sorted(file.parent for file in weights.glob(f"*/{CHECKPOINT_FILE}"))
     tables = [
-        table("versions", (), versions()),
+        table("versions", (), machine().items()),
         table("optional", ("module", "for", "installed", "get it by"), optional_parts()),
     ]
     if shipped:

@@ -10,6 +10,7 @@ import pytest
 from df_policy import __version__
 from df_policy.commands import info
 from df_policy.errors import DfPolicyError
+from df_policy.provenance import version_of
 
 
 def write_checkpoint(folder: Path, about: dict[str, object]) -> Path:
@@ -20,13 +21,13 @@ def write_checkpoint(folder: Path, about: dict[str, object]) -> Path:
 
 
 def test_versions_name_the_package_and_python() -> None:
-    rows = dict(info.versions())
+    rows = info.machine()
     assert rows["df_policy"] == __version__
     assert rows["numpy"] != "not installed"
 
 
 def test_a_missing_distribution_is_no_error() -> None:
-    assert info.version_of("no-such-distribution") == "not installed"
+    assert version_of("no-such-distribution") == "not installed"
 
 
 def test_what_is_missing_comes_with_the_way_to_get_it() -> None:
