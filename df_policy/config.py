@@ -42,10 +42,10 @@ class DiffusionConfig:
     """K: level 0 is exactly clean, level K exactly pure noise."""
     schedule: Literal["cosine", "linear", "sigmoid"] = "cosine"
     clean_history: float = 0.5
-    """Share of sequences whose memory reads clean tokens; the rest read the noised ones."""
-    clean_first: float = 0.5
-    """Share of the remaining sequences whose first token is clean."""
-    history_noise: float = 0.05
+    """Share of sequences whose memory reads clean tokens only, as when nothing is planned ahead.
+    In the rest it reads clean tokens up to a random one and noised tokens from there on, as when
+    a plan is sampled; a prefix of no clean token at all is the paper's case."""
+    history_noise: float = 0.1
     """Standard deviation added to clean histories, in units of the normalised token."""
     observation_weight: float = 0.25
     """Weight of the predicted observation beside the predicted actions (weight 1)."""
@@ -59,7 +59,7 @@ class NetworkConfig:
     """`last_observation` forgets all but the newest observation: the memoryless baseline."""
     memory_width: int = 256
     embedding_width: int = 256
-    width: int = 512
+    width: int = 384
     blocks: int = 3
 
 
@@ -110,6 +110,8 @@ class PolicyFitConfig(FitConfig):
 
     steps: int = 20000
     batch: int = 16
+    weight_decay: float = 3e-2
+    """Strong, because the demonstrators' rests can be learnt by heart but not foreseen."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class RunConfig:
     device: str = "auto"
     """`cpu`, `cuda`, or `auto` for the GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto` times both and takes the faster."""
+    """`auto`: bf16 where the device has instructions for it."""
     threads: int = 1
     """CPU threads of the optimiser; the closed-loop evaluation has a process of its own."""
     save_every: int = 1000

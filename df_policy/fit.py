@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -122,22 +121,3 @@ class Fit(Generic[M]):
                 }
             self.generator.set_state(state.get_tensor("generator").cpu())
         self.step, self.precision = int(about["step"]), str(about["precision"])
-
-
-def faster_precision(
-    module: M, loss: Callable[[M, torch.Generator], Losses], device: torch.device
-) -> str:
-    """`bf16` where a training step is faster with it than with `fp32`, else `fp32`."""
-    seconds = {}
-    for precision in ("fp32", "bf16"):
-        copy = deepcopy(module)
-        generator = torch.Generator(device).manual_seed(0)
-        config = FitConfig(steps=8, batch=0)
-        trial = Fit(copy, loss, config, generator, precision)
-        times = []
-        for _ in range(6):
-            begin = time.perf_counter()
-            trial.advance()
-            times.append(time.perf_counter() - begin)
-        seconds[precision] = min(times)
-    return min(seconds, key=lambda name: seconds[name])

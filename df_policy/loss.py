@@ -32,17 +32,18 @@ def draw_levels(
 ) -> tuple[Int[Tensor, "b t"], Int[Tensor, "b t"]]:
     """The level that each token is denoised from, and the level that the memory reads it at.
 
-    Levels are independent per token and sample. A share of the sequences have a clean history, as
-    at run time; in the rest the memory reads the noised tokens themselves, as in the paper.
+    The first are independent per token and sample. The memory reads clean tokens up to a random
+    place and noised ones after it, since that is what it meets at run time: what was observed is
+    clean, what is being planned is not.
     """
     device = generator.device
     shape = (batch, tokens)
     level = torch.randint(1, config.levels + 1, shape, generator=generator, device=device)
-    clean = torch.rand(batch, generator=generator, device=device) < config.clean_history
-    first = torch.rand(batch, generator=generator, device=device) < config.clean_first
-    history = level.masked_fill(clean[:, None], 0)
-    history[:, 0] = history[:, 0].masked_fill(first, 0)
-    return level, history
+    whole = torch.rand(batch, generator=generator, device=device) < config.clean_history
+    prefix = torch.randint(0, tokens, (batch,), generator=generator, device=device)
+    prefix = prefix.masked_fill(whole, tokens)
+    clean = torch.arange(tokens, device=device) < prefix[:, None]
+    return level, level.masked_fill(clean, 0)
 
 
 def sequence_loss(

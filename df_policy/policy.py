@@ -16,17 +16,10 @@ from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
+from df_policy.precision import has_bfloat16
 from df_policy.robot import RobotSpec
 from df_policy.sampler import sample
 from df_policy.schedule import matrix
-
-
-def faster_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes with it, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
 
 
 class Policy:
@@ -58,7 +51,8 @@ class Policy:
         self.horizon = self.sampler.horizon
         self._codec = trained.codec
         self._device = torch.device(device)
-        self.precision = precision or faster_precision(self._device)
+        faster = torch.bfloat16 if has_bfloat16(self._device) else torch.float32
+        self.precision = precision or faster
         self._denoiser = deepcopy(trained.denoiser)
         self._denoiser.predict_in(self.precision)
         diffusion = trained.config.diffusion

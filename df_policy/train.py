@@ -21,11 +21,12 @@ from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
 from df_policy.demonstrations import Demonstrations, windows
 from df_policy.encoder import EncoderTask, as_input
-from df_policy.fit import Fit, Losses, faster_precision
+from df_policy.fit import Fit, Losses
 from df_policy.loss import sequence_loss
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
+from df_policy.precision import has_bfloat16
 from df_policy.sampler import sample
 from df_policy.schedule import full_sequence
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
@@ -114,8 +115,8 @@ class Training:
         generator = torch.Generator(self.device).manual_seed(run.seed)
         state = self.folder / "state" / f"{stage}.safetensors"
         precision: str = run.precision
-        if precision == "auto" and not state.exists():
-            precision = faster_precision(module, loss, self.device)
+        if precision == "auto":
+            precision = "bf16" if has_bfloat16(self.device) else "fp32"
         fit = Fit(module, loss, config, generator, precision)
         if state.exists():
             fit.load(state)

@@ -1,0 +1,72 @@
+"""How long one decision takes, by sampler and precision: `python tests/benchmarks/planning.py`.
+
+One CPU thread; memory update and all denoising; images and poses are made up. Ratios are to the
+first row.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from df_policy import checkpoint
+from df_policy.config import SamplerConfig
+from df_policy.frames import Observation
+from df_policy.geometry import Pose
+from df_policy.policy import Policy
+
+SAMPLERS = (
+    SamplerConfig(),
+    SamplerConfig(horizon=1),
+    SamplerConfig(horizon=4),
+    SamplerConfig(steps=2),
+    SamplerConfig(steps=10),
+    SamplerConfig(matrix="full_sequence"),
+    SamplerConfig(matrix="autoregressive"),
+)
+
+
+def measure(policy: Policy, decisions: int) -> np.ndarray:
+    """Milliseconds of each decision, after ten that do not count."""
+    rng = np.random.default_rng(0)
+    images = {
+        name: rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+        for name, size in policy.spec.cameras.items()
+    }
+    joints = np.zeros(len(policy.spec.joint_names))
+    pose = Pose.of([0.4, 0.0, 0.3], [1.0, 0.0, 0.0, 0.0])
+    seen = Observation(0, images, dict.fromkeys(images, 0), joints, joints, pose, 0.08)
+    executed = [seen.hold()] * policy.chunk
+    taken = []
+    for _ in range(10 + decisions):
+        begin = time.perf_counter()
+        policy.plan(seen, executed)
+        taken.append(1e3 * (time.perf_counter() - begin))
+    return np.array(taken[10:])
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--checkpoint", default="fruit_swap")
+    options.add_argument("--decisions", type=int, default=200)
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    trained = checkpoint.load(given.checkpoint)
+    table = Table("horizon", "steps", "matrix", "precision", "p50 [ms]", "p99 [ms]", "ratio")
+    first = None
+    for sampler in SAMPLERS:
+        for precision in (torch.bfloat16, torch.float32):
+            policy = Policy(trained, sampler, precision=precision)
+            p50, p99 = np.percentile(measure(policy, given.decisions), [50, 99])
+            first = first or p50
+            row = (sampler.horizon, sampler.steps, sampler.matrix, str(precision)[6:])
+            figures = (f"{p50:.2f}", f"{p99:.2f}", f"{p50 / first:.2f}")
+            table.add_row(*map(str, row), *figures)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
