@@ -28,22 +28,6 @@ class Episode:
     """-1 where the start was not drawn from a seed."""
     success: bool
 
-    def __len__(self) -> int:
-        """Frames."""
-        return len(self.arrays["stamp_ns"])
-
-    def image(self, camera: str) -> NDArray[np.uint8]:
-        """A camera's images, (N, H, W, 3) RGB.
-
-        Raises:
-            DfPolicyError: if there is no such camera.
-        """
-        name = image_column(camera)
-        if name not in self.arrays:
-            known = [n for n, rows in self.arrays.items() if rows.ndim == 4]
-            raise DfPolicyError(f"expected one of {known}, got {name}")
-        return self.arrays[name]
-
 
 def stack(frames: Sequence[Frame], spec: RobotSpec) -> dict[str, NDArray[Any]]:
     """The columns of an episode.

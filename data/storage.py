@@ -115,11 +115,11 @@ def create(path: Path, header: Header) -> None:
     """Make an empty recording: all of it, or nothing.
 
     Raises:
-        DfPolicyError: if something else stands at `path`.
+        DfPolicyError: if something else stands at `path`, or nothing can be made there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         root = zarr.create_group(LocalStore(partial), zarr_format=3)
         for column in columns(header.spec):
             _create_column(root, column)

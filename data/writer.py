@@ -111,11 +111,6 @@ class EpisodeWriter:
         return int(self._ends.shape[0])
 
     @property
-    def frames_open(self) -> int:
-        """Frames of the open episode."""
-        return len(self._frames)
-
-    @property
     def next_seed(self) -> int:
         """One more than the highest seed that was kept or dropped here."""
         return self._next_seed

@@ -22,12 +22,27 @@ T = TypeVar("T")
 
 
 class LateStreamError(DfPolicyError):
-    """A stream had no sample, or none young enough, for a tick."""
+    """A stream had no sample, or none young enough, for a tick.
+
+    Args:
+        stream: its name.
+        age_s: how old the newest sample not after the tick is; negative if all samples are later,
+            None if there is none at all.
+        max_age_s: how old it may be.
+    """
 
     def __init__(self, stream: str, age_s: float | None, max_age_s: float) -> None:
         self.stream = stream
         self.age_s = age_s
-        got = "got none yet" if age_s is None else f"the newest is {age_s:.2f} s old"
+        if age_s is None:
+            got = "got none yet"
+        elif age_s < 0.0:
+            got = (
+                f"all samples are later than now, by {-age_s:.2f} s or more: "
+                "is use_sim_time the same on all nodes?"
+            )
+        else:
+            got = f"the newest is {age_s:.2f} s old"
         super().__init__(f"expected a sample of {stream} within {max_age_s:g} s, {got}")
 
 
@@ -75,10 +90,6 @@ class Stream(Generic[T]):
         """Stamp of the oldest sample that is kept, if there is one."""
         return self._samples[0].stamp_ns if self._samples else None
 
-    def newest(self) -> Sample[T] | None:
-        """The newest sample, however old."""
-        return self._samples[-1] if self._samples else None
-
     def at(self, tick_ns: int) -> Sample[T]:
         """The newest sample not after the tick.
 
@@ -87,7 +98,8 @@ class Stream(Generic[T]):
         """
         index = bisect_right(self._samples, tick_ns, key=_stamp)
         if index == 0:
-            raise LateStreamError(self.name, None, self.max_age_s)
+            age_s = None if self.oldest_ns is None else (tick_ns - self.oldest_ns) * 1e-9
+            raise LateStreamError(self.name, age_s, self.max_age_s)
         sample = self._samples[index - 1]
         age_ns = tick_ns - sample.stamp_ns
         if age_ns > round(self.max_age_s * 1e9):

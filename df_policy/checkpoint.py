@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from df_policy.config import Config, from_json, to_json
-from df_policy.errors import DfPolicyError
+from df_policy.errors import DfPolicyError, nearest
+from df_policy.files import write_atomically, write_text
 from df_policy.network import RecurrentDenoiser
 from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
@@ -37,13 +37,12 @@ class Checkpoint:
     """Where it comes from: data, step, seed, versions, scores."""
 
     def save(self, folder: Path, precision: torch.dtype = torch.float32) -> None:
-        """Write both files; the one that names the format comes last, so a half is never read.
+        """Write both files, each at once; a reader in between sees one of the two new.
 
         Args:
             folder: made if it is not there.
             precision: of the stored weights; statistics are always stored in float32.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         statistics = ("mean", "scale", "varies")
         parts = {"codec": self.codec, "denoiser": self.denoiser}
         tensors = {
@@ -53,18 +52,14 @@ class Checkpoint:
             for part, module in parts.items()
             for name, value in module.state_dict().items()
         }
-        partial = folder / f"{WEIGHTS}.partial"
-        save_file(tensors, partial)
-        partial.replace(folder / WEIGHTS)
+        write_atomically(folder / WEIGHTS, lambda path: save_file(tensors, path))
         about = {
             "format": FORMAT,
             "config": to_json(self.config),
             "robot": dataclasses.asdict(self.spec),
             "about": self.about,
         }
-        partial = folder / f"{ABOUT}.partial"
-        partial.write_text(json.dumps(about, indent=2) + "\n")
-        partial.replace(folder / ABOUT)
+        write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
 def build_denoiser(codec: TokenCodec, config: Config) -> RecurrentDenoiser:
@@ -98,8 +93,7 @@ def find(path_or_name: str) -> Path:
             f"{path} holds no checkpoint: expected {WEIGHTS} and {ABOUT}; "
             "if a training is under way, wait for its first save"
         )
-    near = difflib.get_close_matches(path_or_name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = nearest(path_or_name, names)
     raise DfPolicyError(
         f"no checkpoint {path_or_name!r}: expected a run folder with {ABOUT}, "
         f"or one of the shipped weights: {', '.join(names) or 'none'}{hint}"
@@ -115,16 +109,16 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
     folder = find(path_or_name)
     try:
         about = json.loads((folder / ABOUT).read_text())
+        if about["format"] != FORMAT:
+            raise DfPolicyError(
+                f"{folder} has checkpoint format {about['format']}, this version reads {FORMAT}: "
+                "train again or install the version that wrote it"
+            )
+        config, spec = from_json(about["config"]), RobotSpec.from_json(about["robot"])
+        origin = dict(about["about"])
         tensors = load_file(folder / WEIGHTS, device=str(device))
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise DfPolicyError(f"{folder} is damaged: {error}; copy or train it again") from error
-    if about.get("format") != FORMAT:
-        raise DfPolicyError(
-            f"{folder} has checkpoint format {about.get('format')}, this version reads {FORMAT}: "
-            "train again or install the version that wrote it"
-        )
-    config = from_json(about["config"])
-    spec = _spec(about["robot"])
 
     def normalizer(name: str) -> Normalizer:
         parts = (tensors[f"codec.{name}.{part}"] for part in ("mean", "scale", "varies"))
@@ -137,29 +131,22 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
         denoiser.load_state_dict(_under("denoiser.", tensors))
     except (KeyError, RuntimeError) as error:
         raise DfPolicyError(
-            f"{folder}: the weights do not fit their configuration ({error}); copy it again"
+            f"{folder}: the weights do not fit their configuration ({_first_of(error)}); copy it "
+            "again, or train again with this version"
         ) from error
     codec.to(device).eval().requires_grad_(False)
     denoiser.to(device).eval().requires_grad_(False)
-    return Checkpoint(config, spec, codec, denoiser, about["about"])
+    return Checkpoint(config, spec, codec, denoiser, origin)
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _spec(values: dict[str, Any]) -> RobotSpec:
-    cameras = {name: (int(h), int(w)) for name, (h, w) in values["cameras"].items()}
-    low, high = values["workspace_m"]
-    return RobotSpec(
-        **{
-            **values,
-            "joint_names": tuple(values["joint_names"]),
-            "cameras": cameras,
-            "gripper_range_m": tuple(values["gripper_range_m"]),
-            "workspace_m": (tuple(low), tuple(high)),
-        }
-    )
+def _first_of(error: Exception) -> str:
+    """The first thing that torch complains of: its whole list would fill the screen."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return lines[1] if len(lines) > 1 else lines[0]
 
 
 def check_robot(trained: RobotSpec, robot: RobotSpec) -> None:

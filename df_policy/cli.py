@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import select
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from df_policy import __version__
-from df_policy.errors import DfPolicyError
+from df_policy.errors import DfPolicyError, nearest
 
 COMMANDS = {
     "demo": "solve a task in simulation with the shipped checkpoint",
@@ -28,7 +27,6 @@ EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE
-EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 def help_text() -> str:
@@ -62,9 +60,8 @@ def load(name: str) -> Callable[[list[str]], int]:
 
 def unknown(name: str) -> str:
     """What to say to a command that does not exist."""
-    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"expected one of: {', '.join(COMMANDS)}"
-    return f"unknown command '{name}'; {hint}"
+    hint = nearest(name, COMMANDS) or f"; expected one of: {', '.join(COMMANDS)}"
+    return f"unknown command {name!r}{hint}"
 
 
 @contextmanager

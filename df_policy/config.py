@@ -7,11 +7,15 @@ every value, and any of them can be given on the command line.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from df_policy.errors import DfPolicyError
+from df_policy.errors import DfPolicyError, nearest
+
+
+def _need(holds: bool, expected: str, got: object) -> None:
+    if not holds:
+        raise DfPolicyError(f"expected {expected}, got {got}")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,12 @@ class EncoderConfig:
     channels: tuple[int, ...] = (32, 64, 64)
     """Channels of the stride-2 convolutions."""
 
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        _need(self.latent > 0, "encoder.latent above 0", self.latent)
+        fits = bool(self.channels) and min(self.channels) > 0
+        _need(fits, "encoder.channels above 0", self.channels)
+
 
 @dataclass(frozen=True)
 class TokenConfig:
@@ -32,6 +42,11 @@ class TokenConfig:
     """Actions in a token; memory advances once a chunk."""
     window: int = 28
     """Tokens in a training sequence; as long as an episode, or memory drifts."""
+
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        _need(self.chunk > 0, "token.chunk above 0", self.chunk)
+        _need(self.window > 1, "token.window above 1", self.window)
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,15 @@ class DiffusionConfig:
     observation_weight: float = 0.25
     """Weight of the predicted observation beside the predicted actions (weight 1)."""
 
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        _need(self.levels > 1, "diffusion.levels above 1", self.levels)
+        share = self.clean_history
+        _need(0.0 <= share <= 1.0, "diffusion.clean_history from 0 to 1", share)
+        _need(self.history_noise >= 0.0, "diffusion.history_noise from 0", self.history_noise)
+        weight = self.observation_weight
+        _need(weight >= 0.0, "diffusion.observation_weight from 0", weight)
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -61,6 +85,11 @@ class NetworkConfig:
     embedding_width: int = 256
     width: int = 384
     blocks: int = 3
+
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        for name in ("memory_width", "embedding_width", "width", "blocks"):
+            _need(getattr(self, name) > 0, f"network.{name} above 0", getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -77,6 +106,13 @@ class SamplerConfig:
     eta: float = 0.0
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
 
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        _need(self.horizon > 0, "sampler.horizon above 0", self.horizon)
+        _need(self.steps > 0, "sampler.steps above 0", self.steps)
+        _need(self.lag >= 0.0, "sampler.lag from 0", self.lag)
+        _need(0.0 <= self.eta <= 1.0, "sampler.eta from 0 to 1", self.eta)
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -90,6 +126,14 @@ class FitConfig:
     clip: float = 1.0
     ema: float = 0.998
 
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        for name in ("steps", "batch", "learning_rate", "clip"):
+            _need(getattr(self, name) > 0, f"{name} above 0", getattr(self, name))
+        for name in ("weight_decay", "warmup"):
+            _need(getattr(self, name) >= 0, f"{name} from 0", getattr(self, name))
+        _need(0.0 <= self.ema < 1.0, "ema from 0 to below 1", self.ema)
+
 
 @dataclass(frozen=True)
 class EncoderFitConfig(FitConfig):
@@ -102,6 +146,11 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
+
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        super().__post_init__()
+        _need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
 
 
 @dataclass(frozen=True)
@@ -133,6 +182,14 @@ class RunConfig:
     """Policy steps between closed-loop evaluations; 0 for none."""
     evaluate_episodes: int = 20
 
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        _need(0.0 < self.validation < 1.0, "run.validation between 0 and 1", self.validation)
+        for name in ("threads", "save_every", "evaluate_episodes"):
+            _need(getattr(self, name) > 0, f"run.{name} above 0", getattr(self, name))
+        for name in ("seed", "evaluate_every"):
+            _need(getattr(self, name) >= 0, f"run.{name} from 0", getattr(self, name))
+
 
 @dataclass(frozen=True)
 class Config:
@@ -146,6 +203,11 @@ class Config:
     encoder_fit: EncoderFitConfig = field(default_factory=EncoderFitConfig)
     policy_fit: PolicyFitConfig = field(default_factory=PolicyFitConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        """Raises DfPolicyError for a value out of its range."""
+        steps, levels = self.sampler.steps, self.diffusion.levels
+        _need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
 
 
 def _tiny() -> Config:
@@ -173,9 +235,9 @@ def preset(name: str) -> Config:
     """
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)
+    known = ", ".join(PRESETS)
     raise DfPolicyError(
-        f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}; did you mean {near[0]!r}?"
+        f"unknown preset {name!r}: expected one of {known}{nearest(name, PRESETS)}"
     )
 
 

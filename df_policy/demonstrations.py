@@ -33,6 +33,11 @@ class Demonstrations:
         parts = [self.tool_position, rotation, self.gripper]
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
+    def frames(self) -> Int64[np.ndarray, "m"]:
+        """Row numbers of all frames of these episodes."""
+        spans = zip(self.starts, self.ends, strict=True)
+        return np.concatenate([np.arange(start, end) for start, end in spans])
+
     def split(self, held_out: float, seed: int) -> tuple[Demonstrations, Demonstrations]:
         """Training and held-out episodes, drawn by `seed`; the arrays are shared.
 

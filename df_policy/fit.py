@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from df_policy.config import FitConfig
 from df_policy.errors import DfPolicyError
+from df_policy.files import write_atomically
 
 Losses = dict[str, Tensor]
 """The losses of one batch; the one called `loss` is minimised."""
@@ -99,25 +100,34 @@ class Fit(Generic[M]):
             for key, value in self._optimizer.state[parameter].items():
                 tensors[f"optimizer/{key}/{name}"] = value
         tensors["generator"] = self.generator.get_state()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        about = {"step": self.step, "precision": self.precision}
+        about = {"fit": json.dumps({"step": self.step, "precision": self.precision})}
         contiguous = {name: value.contiguous().clone() for name, value in tensors.items()}
-        save_file(contiguous, partial, metadata={"fit": json.dumps(about)})
-        partial.replace(path)
+        write_atomically(path, lambda partial: save_file(contiguous, partial, metadata=about))
 
     def load(self, path: Path) -> None:
-        """Continue exactly where `save` was called."""
+        """Continue exactly where `save` was called.
+
+        Raises:
+            DfPolicyError: if the file is damaged or of another network.
+        """
+        try:
+            self._load(path)
+        except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as error:
+            raise DfPolicyError(
+                f"{path} cannot be resumed ({str(error).splitlines()[0]}): "
+                "delete it to train this stage anew"
+            ) from error
+
+    def _load(self, path: Path) -> None:
         with safe_open(path, "pt", device=str(self.generator.device)) as state:
             about = json.loads(state.metadata()["fit"])
-            names = state.keys()
             for name, parameter in self._parameters.items():
                 parameter.data.copy_(state.get_tensor(f"weight/{name}"))
                 self._average[name] = state.get_tensor(f"average/{name}")
-                saved = [key for key in names if key.startswith("optimizer/")]
-                mine = [key for key in saved if key.split("/", 2)[2] == name]
-                self._optimizer.state[parameter] = {
-                    key.split("/", 2)[1]: state.get_tensor(key) for key in mine
-                }
+            for key in state.keys():  # noqa: SIM118  # a file, not a dictionary
+                if key.startswith("optimizer/"):
+                    _, entry, name = key.split("/", 2)
+                    of = self._optimizer.state[self._parameters[name]]
+                    of[entry] = state.get_tensor(key)
             self.generator.set_state(state.get_tensor("generator").cpu())
         self.step, self.precision = int(about["step"]), str(about["precision"])

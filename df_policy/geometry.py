@@ -35,6 +35,11 @@ class Pose:
             raise ValueError(f"a quaternion must have a length, got {quat}")
         return cls(position, quat * (np.copysign(1.0, quat[3]) / length))
 
+    def angle_to(self, other: Pose) -> float:
+        """The smallest angle that turns this rotation into the other's [rad]."""
+        turn = Rotation.from_quat(self.quat_xyzw).inv() * Rotation.from_quat(other.quat_xyzw)
+        return float(turn.magnitude())
+
     def towards(self, other: Pose, fraction: float) -> Pose:
         """The pose `fraction` of the way to `other`: straight line, shortest rotation."""
         if fraction <= 0.0:

@@ -12,14 +12,26 @@ from torch import Tensor
 from df_policy import checkpoint
 from df_policy.checkpoint import Checkpoint
 from df_policy.config import SamplerConfig
+from df_policy.device import has_bfloat16, pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
-from df_policy.precision import has_bfloat16
 from df_policy.robot import RobotSpec
 from df_policy.sampler import sample
-from df_policy.schedule import matrix
+from df_policy.schedule import Matrix, matrix
+
+
+def scheduling_matrix(sampler: SamplerConfig, levels: int) -> Matrix:
+    """The scheduling matrix that a sampler's settings describe.
+
+    Raises:
+        DfPolicyError: if there are more steps than levels.
+    """
+    try:
+        return matrix(sampler.matrix, sampler.horizon, sampler.steps, levels, sampler.lag)
+    except ValueError as error:
+        raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error
 
 
 class Policy:
@@ -45,7 +57,7 @@ class Policy:
             precision: of the denoising, in place of the device's faster one.
         """
         self.spec: RobotSpec = trained.spec
-        self.config = trained.config
+        self.config, self.about = trained.config, trained.about
         self.sampler = sampler or trained.config.sampler
         self.chunk = trained.config.token.chunk
         self.horizon = self.sampler.horizon
@@ -57,13 +69,7 @@ class Policy:
         self._denoiser.predict_in(self.precision)
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
-        self._matrix = matrix(
-            self.sampler.matrix,
-            self.horizon,
-            self.sampler.steps,
-            diffusion.levels,
-            self.sampler.lag,
-        )
+        self._matrix = scheduling_matrix(self.sampler, diffusion.levels)
         self._generator = torch.Generator(self._device)
         self._clean = torch.zeros(1, dtype=torch.long, device=self._device)
         self.reset(0)
@@ -77,7 +83,7 @@ class Policy:
         Raises:
             DfPolicyError: if there is none, or it cannot be read.
         """
-        return cls(checkpoint.load(path_or_name, device), sampler, device)
+        return cls(checkpoint.load(path_or_name, pick(device)), sampler, pick(device))
 
     def reset(self, seed: int) -> None:
         """Forget the episode; `seed` sets all randomness of the next."""

@@ -20,13 +20,14 @@ from torch import Tensor, nn
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
 from df_policy.demonstrations import Demonstrations, windows
+from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
+from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
 from df_policy.loss import sequence_loss
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
-from df_policy.precision import has_bfloat16
 from df_policy.sampler import sample
 from df_policy.schedule import full_sequence
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
@@ -70,19 +71,19 @@ class Training:
             about: what the checkpoint will say of its origin.
             hooks: how to report and to be stopped.
         """
-        device = config.run.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = pick(config.run.device)
         torch.set_num_threads(config.run.threads)
         self.data, self.config, self.folder, self.hooks = data, config, folder, hooks
         self.about = about
         self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
+        _check_window(data, config)
         proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
         self.proprioception = self._tensor(proprioception)
         self.actions = self._tensor(data.action)
-        self.proprioception_norm = Normalizer.fit(proprioception, floor).to(self.device)
-        self.action_norm = Normalizer.fit(data.action, floor).to(self.device)
+        self.frames = self.train_part.frames()
+        seen, done = proprioception[self.frames], data.action[self.frames]
+        self.proprioception_norm = Normalizer.fit(seen, floor).to(self.device)
+        self.action_norm = Normalizer.fit(done, floor).to(self.device)
 
     def run(self) -> Checkpoint:
         """Train what is not trained yet.
@@ -138,8 +139,7 @@ class Training:
         width = self.proprioception_norm.width
         task = EncoderTask(spec.cameras, width, numbers, self.config.encoder)
         seen, told = self.proprioception_norm(self.proprioception), self.action_norm(self.actions)
-        spans = zip(self.train_part.starts, self.train_part.ends, strict=True)
-        frames = np.concatenate([np.arange(start, end) for start, end in spans])
+        frames = self.frames
         ends = np.repeat(self.train_part.ends, self.train_part.ends - self.train_part.starts)
         some = frames[:: max(1, len(frames) // 1000)]
         mean_images = {
@@ -175,7 +175,7 @@ class Training:
     def _codec(self, encoders: nn.ModuleDict, latents: Float[Tensor, "n l"]) -> TokenCodec:
         seen = np.concatenate([latents.cpu().numpy(), self.data.proprioception()], axis=1)
         floor = np.concatenate([np.full(latents.shape[1], 1e-6), ACTION_FLOOR])
-        observation = Normalizer.fit(seen, floor)
+        observation = Normalizer.fit(seen[self.frames], floor)
         codec = TokenCodec(self.data.spec, self.config, observation, self.action_norm)
         codec.encoders.load_state_dict(encoders.state_dict())
         codec.to(self.device).eval().requires_grad_(False)
@@ -249,6 +249,21 @@ class Training:
             "position_error_mm": 1e3 * float((got - want)[..., :3].norm(dim=-1).mean()),
             "gripper_error_mm": 1e3 * float((got - want)[..., 9].abs().mean()),
         }
+
+
+def _check_window(data: Demonstrations, config: Config) -> None:
+    """Training reads each episode from its start: what a window does not reach is never learnt.
+
+    Raises:
+        DfPolicyError: if an episode is longer than the window.
+    """
+    token, longest = config.token, int((data.ends - data.starts).max())
+    needed = -(-longest // token.chunk)
+    if token.window < needed:
+        raise DfPolicyError(
+            f"expected token.window of at least {needed} for episodes of {longest} actions in "
+            f"chunks of {token.chunk}, got {token.window}"
+        )
 
 
 def _draw(below: int, count: int, generator: torch.Generator) -> Rows:

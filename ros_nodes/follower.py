@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from df_policy.align import Stream
 from df_policy.frames import Action
@@ -10,7 +10,21 @@ from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
 
 _EVER_S = 1e9
-_KEPT_TICKS = 1024
+_KEPT_NS = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class _Leg:
+    """The walk in the present interval of a plan: times, then targets."""
+
+    start_ns: int
+    goal_ns: int
+    start: Action
+    goal: Action
+
+    def at(self, time_ns: int) -> Action:
+        share = (time_ns - self.start_ns) / (self.goal_ns - self.start_ns)
+        return self.start.towards(self.goal, share)
 
 
 class PlanFollower:
@@ -29,13 +43,12 @@ class PlanFollower:
 
     def __init__(self, spec: RobotSpec, tick_ns: int, now_ns: int, hold: Action) -> None:
         self._spec = spec
-        self._tick_spec = replace(spec, action_rate_hz=1e9 / tick_ns)
+        self._period_s, self._tick_s = spec.period_ns * 1e-9, tick_ns * 1e-9
         self._plan: Plan | None = None
-        self._sent: Stream[Action] = Stream("target_pose", _EVER_S, _KEPT_TICKS)
+        self._sent: Stream[Action] = Stream("target_pose", _EVER_S, _KEPT_NS // tick_ns + 1)
         self._sent.add(now_ns, hold)
         self._last_ns, self._last = now_ns, hold
-        self._leg: tuple[int, int, Action, Action] | None = None
-        """Start and end of the walk in the present interval: times, then targets."""
+        self._leg: _Leg | None = None
 
     def accept(self, plan: Plan) -> None:
         """Follow `plan` from the next target on."""
@@ -66,9 +79,8 @@ class PlanFollower:
             return self.hold(end_ns)
         if end_ns <= self._last_ns:
             return self._last
-        start_ns, goal_ns, start, goal = self._present_leg(self._plan, end_ns)
-        wanted = start.towards(goal, (end_ns - start_ns) / (goal_ns - start_ns))
-        return self._send(end_ns, self._tick_spec.limit(wanted, self._last))
+        wanted = self._present_leg(self._plan, end_ns).at(end_ns)
+        return self._send(end_ns, self._spec.limit(wanted, self._last, self._tick_s))
 
     def executed(self, until_ns: int, count: int) -> list[Action]:
         """What was sent for the last `count` action times until `until_ns`, oldest first."""
@@ -76,13 +88,14 @@ class PlanFollower:
         times = [until_ns - index * period for index in reversed(range(count))]
         return [self._sent_at(time_ns) for time_ns in times]
 
-    def _present_leg(self, plan: Plan, end_ns: int) -> tuple[int, int, Action, Action]:
+    def _present_leg(self, plan: Plan, end_ns: int) -> _Leg:
         index = -((plan.start_ns - end_ns) // plan.period_ns) - 1
         goal_ns = plan.start_ns + (index + 1) * plan.period_ns
-        if self._leg is None or self._leg[1] != goal_ns:
+        if self._leg is None or self._leg.goal_ns != goal_ns:
             begin_ns = goal_ns - plan.period_ns
-            goal = self._spec.limit(plan.action(index), self._sent_at(begin_ns))
-            self._leg = (max(self._last_ns, begin_ns), goal_ns, self._last, goal)
+            before = self._sent_at(begin_ns)
+            goal = self._spec.limit(plan.action(index), before, self._period_s)
+            self._leg = _Leg(max(self._last_ns, begin_ns), goal_ns, self._last, goal)
         return self._leg
 
     def _send(self, end_ns: int, target: Action) -> Action:

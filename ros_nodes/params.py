@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
-from df_policy.errors import DfPolicyError
+from df_policy.errors import DfPolicyError, nearest
 
 C = TypeVar("C")
 OWN_OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
@@ -28,9 +27,8 @@ def configure(config: type[C], values: Mapping[str, object]) -> C:
     kinds = field_kinds(config)
     for name in values:
         if name not in kinds:
-            near = difflib.get_close_matches(name, kinds, n=1, cutoff=0.4)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(kinds)}"
-            raise DfPolicyError(f"expected a known parameter, got '{name}'; {hint}")
+            hint = nearest(name, kinds) or f"; there are: {', '.join(kinds)}"
+            raise DfPolicyError(f"expected a known parameter, got {name!r}{hint}")
     try:
         return config(**{name: _cast(name, value, kinds[name]) for name, value in values.items()})
     except ValueError as error:

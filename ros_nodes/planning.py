@@ -1,10 +1,16 @@
-"""Planning beside the control loop: one thread, one job at a time, the newest waits."""
+"""Planning beside the control loop: one thread that gives the planner every job, in order.
+
+A planner with a memory must hear of every token: a job left out would be a hole in what it
+remembers, and time would seem to run faster. So no job of a session is ever replaced by a newer
+one, and after a job that failed its session gets no further plans.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +20,9 @@ from df_policy.frames import Action, Observation
 from df_policy.plan import Plan, Planner
 
 LOG = logging.getLogger(__name__)
+
+MOST_WAITING = 16
+"""Jobs; a planner that is so far behind will not catch up."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Outcome:
     session: int
     plan: Plan | None
     problem: str
-    """Why there is no plan; empty otherwise."""
+    """Why there is no plan, nor will be in this session; empty otherwise."""
     compute_s: float
 
 
@@ -48,27 +57,40 @@ class PlanningThread:
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
         self._change = threading.Condition()
-        self._job: Job | None = None
+        self._jobs: deque[Job] = deque()
         self._outcome: Outcome | None = None
         self._open = True
         self._session: int | None = None
+        self._problem = ""
         self._thread = threading.Thread(target=self._work, name="planning", daemon=True)
-        self.dropped = 0
-        """Jobs replaced by newer ones before they were begun."""
 
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Plan this next; a job still waiting is dropped."""
+    def submit(self, job: Job) -> bool:
+        """Plan this after all that waits; jobs of other sessions are dropped.
+
+        Returns:
+            Whether it was taken: not if too many wait already.
+        """
         with self._change:
-            self.dropped += self._job is not None
-            self._job = job
+            if any(waiting.session != job.session for waiting in self._jobs):
+                self._jobs.clear()
+            if len(self._jobs) >= MOST_WAITING:
+                return False
+            self._jobs.append(job)
             self._change.notify()
+            return True
+
+    @property
+    def waiting(self) -> int:
+        """Jobs not yet begun."""
+        with self._change:
+            return len(self._jobs)
 
     def take(self) -> Outcome | None:
-        """The newest outcome, once."""
+        """The newest outcome, once; older ones that nobody took are of no use any more."""
         with self._change:
             outcome, self._outcome = self._outcome, None
             return outcome
@@ -85,28 +107,29 @@ class PlanningThread:
     def _work(self) -> None:
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._job is not None or not self._open)
-                job, self._job = self._job, None
-                if job is None or not self._open:
+                self._change.wait_for(lambda: self._jobs or not self._open)
+                if not self._open:
                     return
+                job = self._jobs.popleft()
             outcome = self._carry_out(job)
             with self._change:
                 self._outcome = outcome
 
     def _carry_out(self, job: Job) -> Outcome:
         begin = time.perf_counter()
-        plan, problem = None, ""
+        plan = None
         try:
             if self._session != job.session:
+                self._session, self._problem = job.session, ""
                 self._planner.reset(job.seed)
-                self._session = job.session
-            plan = check(self._planner.plan(job.observation, job.executed))
+            if not self._problem:
+                plan = check(self._planner.plan(job.observation, job.executed))
         except DfPolicyError as error:
-            problem = str(error)
+            self._problem = str(error)
         except Exception as error:  # whatever a planner does, the robot must be held, and told why
             LOG.exception("the planner failed")
-            problem = f"the planner failed: {type(error).__name__}: {error}"
-        return Outcome(job.session, plan, problem, time.perf_counter() - begin)
+            self._problem = f"the planner failed: {type(error).__name__}: {error}"
+        return Outcome(job.session, plan, self._problem, time.perf_counter() - begin)
 
 
 def check(plan: Plan) -> Plan:

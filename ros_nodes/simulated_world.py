@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from df_policy.environment import Verdict
@@ -61,27 +60,26 @@ class TargetGate:
     """
 
     def __init__(self, spec: RobotSpec, home: Action) -> None:
-        self._spec = replace(spec, action_rate_hz=spec.control_rate_hz)
+        self._spec = spec
         self.reset(0, home)
 
     def reset(self, now_ns: int, home: Action) -> None:
         """Stay at `home` until a pose comes that was sent after now."""
         self._since_ns = now_ns
-        self._obeying = False
+        self._opening_m = home.gripper_m
         self._wanted = self._sent = home
 
-    def pose(self, stamp_ns: int, pose: Pose) -> None:
-        """A new target for the tool; one that was meant for the last episode is ignored."""
-        if stamp_ns >= self._since_ns:
-            self._wanted = Action(pose, self._wanted.gripper_m)
-            self._obeying = True
-
     def gripper(self, opening_m: float) -> None:
-        """A new target for the gripper; it bears no stamp, so a pose must have come before."""
-        if self._obeying:
-            self._wanted = Action(self._wanted.tool, opening_m)
+        """A target for the gripper, sent ahead of the pose that it belongs to: it waits for it."""
+        self._opening_m = opening_m
+
+    def pose(self, stamp_ns: int, pose: Pose) -> None:
+        """A new target for tool and gripper; one meant for the last episode is ignored."""
+        if stamp_ns >= self._since_ns:
+            self._wanted = Action(pose, self._opening_m)
 
     def next(self) -> Action:
         """The target for the tick that begins now."""
-        self._sent = self._spec.limit(self._wanted, self._sent)
+        tick_s = 1.0 / self._spec.control_rate_hz
+        self._sent = self._spec.limit(self._wanted, self._sent, tick_s)
         return self._sent

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from df_policy.evaluate import wilson95
+from df_policy.files import write_text
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Tally:
         Args:
             path: its folder is made.
             asked: how many episodes should have run.
+
+        Raises:
+            DfPolicyError: if the disk refuses.
         """
         rates = [ending.rate_hz for ending in self.endings]
         result = {
@@ -68,7 +72,4 @@ class Tally:
             },
             "results": [asdict(ending) for ending in self.endings],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_text(path, json.dumps(result, indent=2) + "\n")

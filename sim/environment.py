@@ -41,7 +41,7 @@ class FruitSwap:
 
     def step(self, action: Action) -> tuple[Observation, Action]:
         """Carry out one action within the limits: what is seen after it, and what was sent."""
-        sent = self.spec.limit(action, self._sent)
+        sent = self.spec.limit(action, self._sent, 1e-9 * self.spec.period_ns)
         ticks = self.spec.control_steps
         for tick in range(1, ticks + 1):
             self.world.advance(self._sent.towards(sent, tick / ticks))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TypeVar
 
 from df_policy.environment import Environment, Operator
-from df_policy.errors import DfPolicyError
+from df_policy.errors import DfPolicyError, nearest
 
 T = TypeVar("T")
 
@@ -39,6 +38,5 @@ def find(kind: str, name: str, known: Mapping[str, T]) -> T:
     """
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else "choose one of these"
-    raise DfPolicyError(f"expected a {kind} of {', '.join(known)}, got {name!r}; {hint}")
+    hint = nearest(name, known) or "; choose one of these"
+    raise DfPolicyError(f"expected a {kind} of {', '.join(known)}, got {name!r}{hint}")

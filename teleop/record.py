@@ -20,8 +20,17 @@ if __name__ == "__main__" and not __package__:
     # folder, or its modules would be there twice.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from df_policy import __version__
-from df_policy.errors import DfPolicyError
+from df_policy.processes import leave_at_once
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+if __name__ == "__main__":
+    # Before the slow imports: they may be interrupted too.
+    for _number in STOP_SIGNALS:
+        signal.signal(_number, leave_at_once)
+
+from df_policy import __version__  # noqa: E402
+from df_policy.commands.options import Options  # noqa: E402
+from df_policy.errors import DfPolicyError  # noqa: E402
 
 if TYPE_CHECKING:
     from df_policy.data.writer import EpisodeWriter
@@ -72,10 +81,10 @@ def build_world(task: str, device: str) -> tuple[Environment, Operator]:
     return environment, devices()[device].build(environment)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """The command line."""
     cores = len(os.sched_getaffinity(0))
-    made = argparse.ArgumentParser(
+    made = Options(
         prog="record",
         description="Record demonstrations. Run it again with the same --out to go on: every "
         "episode that was kept stays, whatever ended the recording.",
@@ -118,7 +127,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         """Begin to listen."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             self._before[number] = signal.signal(number, self._note)
         return self
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from df_policy.environment import Environment, Event, Operator
-from df_policy.frames import Frame
+from df_policy.frames import Frame, Observation
 
 
 class Outcome(Enum):
@@ -56,6 +57,9 @@ def run_episode(
     comes with KEEP is still carried out and recorded, the one with DROP or QUIT is not. Without a
     word of the operator the task's verdict decides.
 
+    Recorded stamps count from the episode's first observation, so that they do not depend on what
+    the world did before.
+
     Args:
         environment: the world.
         operator: who drives it.
@@ -89,6 +93,7 @@ def _drive(
 ) -> Outcome | None:
     observation = environment.reset(seed)
     received_ns = now_ns()
+    start_ns = observation.stamp_ns
     operator.start(observation, seed)
     for _ in range(environment.episode_steps):
         if stop():
@@ -99,8 +104,13 @@ def _drive(
         if command.event is Event.DROP:
             return Outcome.DROPPED
         seen, sent = environment.step(command.action)
-        sink.append(Frame(observation, command.action, sent, received_ns))
+        sink.append(Frame(_since(start_ns, observation), command.action, sent, received_ns))
         observation, received_ns = seen, now_ns()
         if command.event is Event.KEEP:
             return Outcome.KEPT
     return None
+
+
+def _since(start_ns: int, observation: Observation) -> Observation:
+    images = {name: stamp - start_ns for name, stamp in observation.image_stamps_ns.items()}
+    return replace(observation, stamp_ns=observation.stamp_ns - start_ns, image_stamps_ns=images)

@@ -6,7 +6,9 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -93,7 +95,8 @@ def in_processes(
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(build, theirs), daemon=True)
-            process.start()
+            with _sigint_held_back():
+                process.start()
             theirs.close()
             workers.append(_Worker(process, ours))
         yield from _in_order(workers, first_seed, stop)
@@ -102,6 +105,20 @@ def in_processes(
             worker.pipe.close()
         for worker in workers:
             _end(worker.process)
+
+
+@contextmanager
+def _sigint_held_back() -> Iterator[None]:
+    """Within, SIGINT waits; a process that is started here never gets it, not even in an import.
+
+    Ctrl-C reaches the whole group; only the parent, who writes, decides what follows.
+    """
+    resource_tracker.ensure_running()  # starting it later would let SIGINT through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_order(
@@ -171,8 +188,6 @@ def _end(process: SpawnProcess) -> None:
 
 def _work(build: Build, pipe: Connection) -> None:
     """A recording process: seeds come in, episodes go out."""
-    # Ctrl-C reaches the whole group; only the parent, who writes, decides what follows.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     world: World | None = None
     try:
         while True:

@@ -10,15 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 
-WORDS = {"recording.zarr", "swaps", "swaps.json", "swaps.mp4", "report"}
-"""What a demo leaves in its folder, so that a second one may replace it."""
+LEFT = {"recording.zarr", "swaps", "swaps.json", "swaps.mp4", "report"}
+"""What a demo leaves in its folder: a second one may replace it."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    options = argparse.ArgumentParser(
+    options = Options(
         prog="python -m df_policy demo",
         description="Record fresh episodes, drive the simulated robot over ROS 2 with the shipped "
         "policy, and leave a film and a report.",
@@ -72,13 +73,17 @@ def _clear(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise DfPolicyError(f"{out} is a file: choose another --out")
-    strangers = {p.name for p in out.iterdir()} - WORDS if out.is_dir() else set()
+    strangers = {p.name for p in out.iterdir()} - LEFT if out.is_dir() else set()
     if strangers:
         raise DfPolicyError(
             f"{out} holds {', '.join(sorted(strangers))}, which no demo made: choose another --out"
         )
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    try:
+        if out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+    except OSError as error:
+        raise DfPolicyError(f"{out} cannot be written ({error}): choose another --out") from error
 
 
 def _run(what: str, *command: list[str]) -> None:

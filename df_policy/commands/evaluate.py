@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from df_policy.evaluate import EpisodeResult
     from df_policy.policy import Policy
+    from df_policy.robot import RobotSpec
     from df_policy.sim.environment import FruitSwap
 
 FILM_STRIDE = 2
@@ -30,20 +32,22 @@ FILM_STRIDE = 2
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    options = argparse.ArgumentParser(
+    options = Options(
         prog="python -m df_policy evaluate",
         description="Run a policy against MuJoCo, without ROS; each episode is judged at its end.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     options.add_argument("checkpoint", help="a run folder, or the name of shipped weights")
     options.add_argument("--episodes", type=_positive, default=100)
-    options.add_argument("--seed", type=int, default=0, help="of the first episode; then +1 each")
+    options.add_argument(
+        "--seed", type=_natural, default=0, help="of the first episode; then +1 each"
+    )
     options.add_argument("--workers", type=_positive, default=min(2, os.cpu_count() or 1))
     options.add_argument("--json", type=Path, help="write the figures to this file")
     options.add_argument(
         "--film", type=Path, help="MP4 of the first episodes (default: beside the --json file)"
     )
-    options.add_argument("--film-episodes", type=int, default=2, help="0 for no film")
+    options.add_argument("--film-episodes", type=_natural, default=2, help="0 for no film")
     options.add_argument("--steps", type=_positive, help="denoising steps a token")
     options.add_argument("--horizon", type=_positive, help="tokens planned ahead")
     options.add_argument(
@@ -58,6 +62,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
     return value
 
 
@@ -76,6 +87,8 @@ class _Stage:
 
     environment: FruitSwap
     policy: Policy
+    refusal: DfPolicyError | None = None
+    """Why there are none; an initialiser that raises would end the pool without saying."""
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -86,9 +99,12 @@ def _prepare(options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(1)
-    _Stage.policy = load_policy(options)
-    _Stage.environment = FruitSwap()
-    check_robot(_Stage.policy.spec, _Stage.environment.spec)
+    try:
+        _Stage.policy = load_policy(options)
+        _Stage.environment = FruitSwap()
+        check_robot(_Stage.policy.spec, _Stage.environment.spec)
+    except DfPolicyError as error:
+        _Stage.refusal = error
 
 
 def load_policy(options: argparse.Namespace) -> Policy:
@@ -98,18 +114,22 @@ def load_policy(options: argparse.Namespace) -> Policy:
         DfPolicyError: if there is no such checkpoint.
     """
     from df_policy import checkpoint
+    from df_policy.device import pick
     from df_policy.policy import Policy
 
-    trained = checkpoint.load(options.checkpoint, options.device)
+    device = pick(options.device)
+    trained = checkpoint.load(options.checkpoint, device)
     names = ("steps", "horizon", "matrix", "eta")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     sampler = dataclasses.replace(trained.config.sampler, **given)
-    return Policy(trained, sampler, options.device)
+    return Policy(trained, sampler, device)
 
 
 def _play(seed: int, film: bool) -> Played:
     from df_policy.evaluate import run_episode
 
+    if _Stage.refusal is not None:
+        raise _Stage.refusal
     snapshots: list[np.ndarray] = []
     paths: list[np.ndarray] = []
 
@@ -152,18 +172,20 @@ def main(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     if options.film is None and options.json is not None:
         options.film = options.json.with_suffix(".mp4")
-    if options.film_episodes < 1:
+    if options.film_episodes == 0:
         options.film = None
     from rich.console import Console
     from rich.progress import Progress
 
-    from df_policy import checkpoint
-    from df_policy.config import to_json
     from df_policy.evaluate import summary
+    from df_policy.files import check_writable
 
-    trained = checkpoint.load(options.checkpoint)  # refuse it here, in one line, not in a worker
+    for target in (options.json, options.film):
+        if target is not None:
+            check_writable(target)  # now, not after the last episode
+    policy = load_policy(options)  # a wrong one is refused here, before any worker starts
     console = Console()
-    _warn_of_seen_seeds(options, trained.about, console)
+    _warn_of_seen_seeds(options, policy.about, console)
     played: list[Played] = []
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("episodes", total=options.episodes)
@@ -174,24 +196,33 @@ def main(argv: list[str]) -> int:
     played.sort(key=lambda p: p.result.seed)
     figures = summary([p.result for p in played])
     console.print(table(options.checkpoint, figures))
-    if options.json:
-        from df_policy.provenance import versions
-
-        sampler = dataclasses.asdict(load_policy(options).sampler)
-        config = to_json(trained.config) | {"sampler": sampler}
-        record = {**figures, "checkpoint": str(options.checkpoint), "config": config}
-        record |= {"trained": trained.about, "versions": versions()}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=2) + "\n")
-    if options.film:
-        _film(played[: options.film_episodes], options.film)
+    if options.json is not None:
+        _write(options, policy, figures)
+    if options.film is not None:
+        _film(played[: options.film_episodes], options.film, policy.spec)
         console.print(f"film: {options.film}")
     return 0
 
 
+def _write(options: argparse.Namespace, policy: Policy, figures: dict[str, Any]) -> None:
+    from df_policy.config import to_json
+    from df_policy.files import write_text
+    from df_policy.provenance import versions
+
+    record = figures | {
+        "checkpoint": options.checkpoint,
+        "trained": policy.about,
+        "config": to_json(policy.config) | {"sampler": dataclasses.asdict(policy.sampler)},
+        "device": options.device,
+        "precision": str(policy.precision).removeprefix("torch."),
+        "versions": versions(),
+    }
+    write_text(options.json, json.dumps(record, indent=2) + "\n")
+
+
 def _warn_of_seen_seeds(options: argparse.Namespace, about: dict[str, Any], console: Any) -> None:
-    first, last = about.get("recorded_seeds", (1, 0))
-    if options.seed <= last and first < options.seed + options.episodes:
+    first, last = about.get("recorded_seeds", (-1, -1))
+    if first >= 0 and options.seed <= last and first < options.seed + options.episodes:
         console.print(
             f"[yellow]the policy was trained on seeds {first} to {last}, which overlap these: "
             "the result says nothing about unseen starts; choose another --seed"
@@ -216,7 +247,7 @@ def table(name: str, figures: dict[str, Any]) -> Any:
     return shown
 
 
-def _film(played: list[Played], path: Path) -> None:
+def _film(played: list[Played], path: Path, spec: RobotSpec) -> None:
     from df_policy.sim.film import render_film
 
     snapshots, paths, captions = [], [], []
@@ -225,7 +256,7 @@ def _film(played: list[Played], path: Path) -> None:
             snapshots.append(one.snapshots[step])
             paths.append(one.paths[step])
             captions.append(
-                f"seed {one.result.seed}   {0.1 * step:4.1f} s   ends: {one.result.reason}"
+                f"seed {one.result.seed}   {step / spec.action_rate_hz:4.1f} s   "
+                f"ends: {one.result.reason}"
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
     render_film(snapshots, paths, path, captions=captions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import os
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 from df_policy.provenance import versions
 
@@ -24,8 +24,6 @@ OPTIONAL = {
     "wandb": ("training logs on a server", "pip install '.[wandb]'"),
 }
 """Module -> what it is for, and where it comes from."""
-
-CHECKPOINT_FILE = "checkpoint.json"
 
 
 def accelerator() -> str:
@@ -61,11 +59,13 @@ def checkpoint_row(folder: Path) -> tuple[str, str, str]:
     Raises:
         DfPolicyError: if its description cannot be read.
     """
+    from df_policy.checkpoint import ABOUT
+
     try:
-        described: dict[str, Any] = json.loads((folder / CHECKPOINT_FILE).read_text("utf-8"))
+        described: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise DfPolicyError(
-            f"expected a readable {CHECKPOINT_FILE} in {folder}, got {error}; copy it again"
+            f"expected a readable {ABOUT} in {folder}, got {error}; copy it again"
         ) from error
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     about = described.get("about", {})
@@ -124,28 +124,34 @@ def path_table(path: Path) -> Table:
     Raises:
         DfPolicyError: if it is neither.
     """
-    if (path / CHECKPOINT_FILE).is_file():
+    if (path / "zarr.json").is_file() or not path.is_dir():
+        return table(str(path), (), recording_rows(path))
+    from df_policy import checkpoint  # slow, for it brings torch: only when it is no recording
+
+    if (path / checkpoint.ABOUT).is_file():
         return table(str(path), ("checkpoint", "size", "about"), [checkpoint_row(path)])
     return table(str(path), (), recording_rows(path))
 
 
 def machine_tables() -> list[Table]:
     """Versions, optional parts and shipped checkpoints."""
-    weights = Path(__file__).parents[1] / "weights"
-    shipped = sorted(file.parent for file in weights.glob(f"*/{CHECKPOINT_FILE}"))
     tables = [
         table("versions", (), machine().items()),
         table("optional", ("module", "for", "installed", "get it by"), optional_parts()),
     ]
-    if shipped:
-        rows = map(checkpoint_row, shipped)
+    if importlib.util.find_spec("torch") is None:
+        return tables
+    from df_policy import checkpoint
+
+    rows = [checkpoint_row(checkpoint.SHIPPED / name) for name in checkpoint.shipped()]
+    if rows:
         tables.append(table("shipped checkpoints", ("name", "size", "about"), rows))
     return tables
 
 
 def main(argv: list[str]) -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m df_policy info", description=__doc__)
+    parser = Options(prog="python -m df_policy info", description=__doc__)
     parser.add_argument(
         "path", nargs="?", type=Path, help="a recording (.zarr) or a checkpoint's folder"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
+from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Options:
     """The command's options."""
-    options = argparse.ArgumentParser(
+    options = Options(
         prog="python -m df_policy ship",
         description="Store a run's checkpoint in half precision below df_policy/weights.",
     )

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from df_policy.config import Config, RunConfig, preset, to_json
+from df_policy.config import Config, preset, to_json
 from df_policy.errors import DfPolicyError
+from df_policy.files import write_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-UNSEEN_SEED = 500_000
-"""Episodes of the evaluations during training start here: neither recorded nor tested ones."""
+    from df_policy.demonstrations import Demonstrations
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,12 @@ def parse(argv: list[str]) -> Arguments:
     """The arguments, on top of the preset that they name.
 
     Raises:
-        DfPolicyError: if there is no such preset.
+        DfPolicyError: if there is no such preset, or a value is out of its range.
         SystemExit: for an unknown option (the nearest is shown) or a value of the wrong type.
     """
-    name = "fruit_swap"
-    for here, following in zip(argv, [*argv[1:], ""], strict=True):
-        if here == "--preset":
-            name = following
-        elif here.startswith("--preset="):
-            name = here.partition("=")[2]
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset", default="fruit_swap")
+    name = early.parse_known_args(argv)[0].preset
     missing: Any = tyro.MISSING
     start = Arguments(data=missing, out=missing, preset=name, config=preset(name))
     return tyro.cli(
@@ -66,56 +67,32 @@ def parse(argv: list[str]) -> Arguments:
     )
 
 
-def main(argv: list[str]) -> int:
-    """Train; SIGINT and SIGTERM save the state first, and say how to go on."""
-    from df_policy.data.reader import EpisodeStore
+class Stop(threading.Event):
+    """Set by the first signal that asks to end; `number` is that signal."""
 
-    arguments = parse(argv)
-    config = arguments.config
-    EpisodeStore.open(arguments.data)  # refuse it before anything is made
-    prepare(arguments)
-    hooks_stop = threading.Event()
-    before = [signal.signal(s, lambda *_: hooks_stop.set()) for s in STOP_SIGNALS]
+    number = 0
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Within, SIGINT and SIGTERM ask to end after the step under way."""
+    stop = Stop()
+
+    def ask(number: int, _frame: object) -> None:
+        stop.number = stop.number or number
+        stop.set()
+
+    before = [signal.signal(number, ask) for number in STOP_SIGNALS]
     try:
-        return run(arguments, config, hooks_stop)
+        yield stop
     finally:
         for number, handler in zip(STOP_SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-def prepare(arguments: Arguments) -> None:
-    """Make the run folder, or check that it holds this very run.
-
-    Raises:
-        DfPolicyError: if the folder holds a run and `--resume` is not given, or the other way
-            round, or the run in it has other settings.
-    """
-    out, saved = arguments.out, arguments.out / "run.json"
-    wanted = {"data": str(arguments.data.resolve()), "config": to_json(arguments.config)}
-    wanted = json.loads(json.dumps(wanted))
-    if arguments.resume:
-        if not saved.is_file():
-            raise DfPolicyError(f"{out} holds no run to resume: expected {saved}")
-        held = json.loads(saved.read_text())
-        if held["config"] != wanted["config"]:
-            raise DfPolicyError(
-                f"{out} was started with other settings; give the same options as in {saved}"
-            )
-        return
-    if out.exists() and any(out.iterdir()):
-        raise DfPolicyError(
-            f"{out} is not empty and nothing is overwritten: add --resume to continue the run "
-            "there, or choose another --out"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    saved.write_text(json.dumps(wanted, indent=2) + "\n")
-
-
-def run(arguments: Arguments, config: Config, stop: threading.Event) -> int:
-    """Load the recording, train, and log."""
+def main(argv: list[str]) -> int:
+    """Train; SIGINT and SIGTERM save the state first, and say how to go on."""
+    arguments = parse(argv)
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -124,9 +101,6 @@ def run(arguments: Arguments, config: Config, stop: threading.Event) -> int:
         TimeRemainingColumn,
     )
 
-    from df_policy.train import Hooks, StoppedError, Training
-
-    begin = time.monotonic()
     columns = (
         TextColumn("{task.description:<14}"),
         BarColumn(),
@@ -134,25 +108,90 @@ def run(arguments: Arguments, config: Config, stop: threading.Event) -> int:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, refresh_per_second=2) as progress:
+    with Progress(*columns, refresh_per_second=2) as progress, stopping() as stop:
         data, about = _demonstrations(arguments.data, progress)
-        log = _Log(arguments, progress, _ClosedLoop(arguments.out, config.run))
-        hooks = Hooks(on_step=log.step, on_checkpoint=log.checkpoint, stop=stop)
-        try:
-            Training(data, config, arguments.out, about, hooks).run()
-        except StoppedError:
-            progress.console.print(
-                f"stopped, nothing lost: the same command with --resume continues {arguments.out}"
-            )
-            return 130
-        finally:
-            log.close(wait=not stop.is_set())
-    minutes = (time.monotonic() - begin) / 60
-    print(f"trained in {minutes:.1f} min: python -m df_policy evaluate {arguments.out}")
-    return 0
+        prepare(arguments, about["fingerprint"])
+        code = run(arguments, data, about, progress, stop)
+    if code == 0:
+        print(f"evaluate it: python -m df_policy evaluate {arguments.out}")
+    return code
 
 
-def _demonstrations(path: Path, progress: Progress) -> tuple[Any, dict[str, Any]]:
+def run(
+    arguments: Arguments,
+    data: Demonstrations,
+    about: dict[str, Any],
+    progress: Progress,
+    stop: Stop,
+) -> int:
+    """Train and log; the exit code is 0, or 128 and the signal that ended it."""
+    from df_policy.commands.train_log import TrainLog
+    from df_policy.train import Hooks, StoppedError, Training
+
+    begin, out = time.monotonic(), arguments.out
+    log = TrainLog(out, arguments.config, arguments.wandb, progress)
+    hooks = Hooks(on_step=log.step, on_checkpoint=log.checkpoint, stop=stop)
+    try:
+        Training(data, arguments.config, out, about, hooks).run()
+        minutes = (time.monotonic() - begin) / 60
+        progress.console.print(f"trained in {minutes:.1f} min")
+        log.last_evaluation(stop)
+    except StoppedError:
+        progress.console.print(
+            f"stopped, nothing lost: the same command with --resume continues {out}"
+        )
+        return 128 + stop.number
+    finally:
+        log.close()
+    return 128 + stop.number if stop.is_set() else 0
+
+
+def prepare(arguments: Arguments, fingerprint: str) -> None:
+    """Make the run folder, or check that it holds this very run.
+
+    Raises:
+        DfPolicyError: if the folder holds a run and `--resume` is not given, or the other way
+            round, or the run in it has other settings or other data, or it cannot be written.
+    """
+    out, saved = arguments.out, arguments.out / "run.json"
+    wanted = json.loads(json.dumps({"data": fingerprint, "config": to_json(arguments.config)}))
+    if arguments.resume:
+        _check_same(saved, wanted)
+        return
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise DfPolicyError(
+            f"{out} is there already and nothing is overwritten: add --resume to continue the "
+            "run in it, or choose another --out"
+        )
+    write_text(saved, json.dumps(wanted, indent=2) + "\n")
+
+
+def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
+    try:
+        held = json.loads(saved.read_text())
+        different = [
+            f"{section}.{name} = {held['config'][section].get(name)}"
+            for section, values in wanted["config"].items()
+            for name, value in values.items()
+            if held["config"][section].get(name) != value
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DfPolicyError(
+            f"{saved.parent} holds no run to resume: {saved} cannot be read ({error})"
+        ) from error
+    if different:
+        raise DfPolicyError(
+            f"{saved.parent} was started with other settings; give the same: "
+            + ", ".join(different)
+        )
+    if held["data"] != wanted["data"]:
+        raise DfPolicyError(
+            f"{saved.parent} was started on another recording, or this one has grown since: "
+            "resume with the same one, or start a new run in another --out"
+        )
+
+
+def _demonstrations(path: Path, progress: Progress) -> tuple[Demonstrations, dict[str, Any]]:
     from df_policy.data.cache import load_cache
     from df_policy.provenance import versions
 
@@ -161,121 +200,16 @@ def _demonstrations(path: Path, progress: Progress) -> tuple[Any, dict[str, Any]
         path, progress=lambda done, of: progress.update(task, completed=done, total=of)
     )
     progress.update(task, completed=1, total=1, note=f"{len(episodes.ends)} episodes")
-    about = {
+    content = hashlib.sha256(episodes.ends.tobytes() + episodes.action.tobytes())
+    about: dict[str, Any] = {
         "data": path.name,
+        "fingerprint": content.hexdigest()[:16],
         "episodes": len(episodes.ends),
         "frames": len(episodes.action),
-        "recorded_seeds": [int(episodes.seeds.min()), int(episodes.seeds.max())],
         "task": episodes.task,
         "versions": versions(),
     }
+    drawn = episodes.seeds[episodes.seeds >= 0]
+    if len(drawn):
+        about["recorded_seeds"] = [int(drawn.min()), int(drawn.max())]
     return episodes.demonstrations(), about
-
-
-class _ClosedLoop:
-    """Evaluates the newest checkpoint in a process of its own while training goes on."""
-
-    def __init__(self, out: Path, config: RunConfig) -> None:
-        self._out, self._config = out, config
-        self._process: subprocess.Popen[bytes] | None = None
-        self._step = 0
-
-    def start(self, step: int) -> None:
-        """Begin, unless it is not time or one is still running."""
-        every = self._config.evaluate_every
-        if every == 0 or step % every or self._process is not None:
-            return
-        folder = self._out / "evaluations"
-        folder.mkdir(exist_ok=True)
-        self._step = step
-        command = [sys.executable, "-m", "df_policy", "evaluate", str(self._out), "--workers=1"]
-        command += [f"--episodes={self._config.evaluate_episodes}", f"--seed={UNSEEN_SEED}"]
-        command += ["--film-episodes=0"]
-        command += [f"--json={self._file(step)}"]
-        with (folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def _file(self, step: int) -> Path:
-        return self._out / "evaluations" / f"step_{step}.json"
-
-    def result(self, wait: bool = False) -> tuple[int, dict[str, Any]] | None:
-        """The step and figures of an evaluation that is done, once."""
-        if self._process is None or (not wait and self._process.poll() is None):
-            return None
-        code, self._process = self._process.wait(), None
-        if code or not self._file(self._step).is_file():
-            return None
-        return self._step, json.loads(self._file(self._step).read_text())
-
-    def stop(self) -> None:
-        """End one that is running."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-            self._process = None
-
-
-class _Log:
-    """Progress bar, TensorBoard, and the evaluations."""
-
-    def __init__(self, arguments: Arguments, progress: Progress, closed_loop: _ClosedLoop) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        if arguments.wandb:
-            self._start_wandb(arguments)
-        self._progress, self._closed_loop = progress, closed_loop
-        self._writer = SummaryWriter(str(arguments.out / "logs"))
-        self._tasks: dict[str, Any] = {}
-
-    @staticmethod
-    def _start_wandb(arguments: Arguments) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise DfPolicyError(
-                "--wandb needs the package wandb: pip install 'df_policy[wandb]'"
-            ) from error
-        wandb.init(
-            project=arguments.wandb, config=to_json(arguments.config), sync_tensorboard=True
-        )
-
-    def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(f"{group}/{name}", value, step)
-
-    def step(self, stage: str, step: int, steps: int, losses: dict[str, float]) -> None:
-        """One step was made."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=steps, note="")
-        if step % 20 == 0 or step == steps:
-            note = f"loss {losses['loss']:.4f}"
-            self._progress.update(self._tasks[stage], completed=step, note=note)
-            self._scalars(stage, losses, step)
-            self._collect(self._closed_loop.result())
-
-    def checkpoint(self, step: int, figures: dict[str, float]) -> None:
-        """A checkpoint was written."""
-        self._scalars("held_out", figures, step)
-        shown = ", ".join(f"{name} {value:.2f}" for name, value in figures.items())
-        self._progress.console.print(f"step {step}: held-out {shown}")
-        self._closed_loop.start(step)
-
-    def _collect(self, done: tuple[int, dict[str, Any]] | None) -> None:
-        if done is None:
-            return
-        step, figures = done
-        rate = figures["successes"] / figures["episodes"]
-        self._scalars("closed_loop", {"success": rate}, step)
-        failed = figures["failures"] or ""
-        self._progress.console.print(
-            f"step {step}: solved {figures['successes']} of {figures['episodes']} {failed}"
-        )
-
-    def close(self, wait: bool) -> None:
-        """Flush all logs; `wait` for an evaluation under way, else end it."""
-        if wait:
-            self._collect(self._closed_loop.result(wait=True))
-        self._closed_loop.stop()
-        self._writer.close()

@@ -49,7 +49,7 @@ class TinyWorld:
     def step(self, action: Action) -> tuple[Observation, Action]:
         time.sleep(self._step_s)
         self._time_ns += SPEC.period_ns
-        self._sent = SPEC.limit(action, self._sent)
+        self._sent = SPEC.limit(action, self._sent, 1e-9 * SPEC.period_ns)
         return self._observe(), self._sent
 
     def judge(self) -> Verdict:

@@ -1,8 +1,10 @@
 """Record, train, resume, evaluate: the commands of the README on the real simulator, in small."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -45,7 +47,7 @@ def test_nothing_is_overwritten_and_a_finished_run_resumes_to_itself(recording, 
     before = (trained / "model.safetensors").read_bytes()
     assert "add --resume" in run(*again, code=1)
     run(*again, "--resume")
-    assert "other settings" in run(*again, "--resume", "--run.seed=7", code=1)
+    assert "run.seed = 0" in run(*again, "--resume", "--run.seed=7", code=1)
     assert (trained / "model.safetensors").read_bytes() == before
 
 
@@ -63,6 +65,50 @@ def test_an_evaluation_writes_its_figures_and_its_film(trained, tmp_path):
     assert figures["config"]["sampler"]["horizon"] == 1
     assert figures["versions"]["torch"]
     assert film.stat().st_size > 10_000
+
+
+def test_a_run_is_not_resumed_on_another_recording(trained, tmp_path):
+    other = tmp_path / "other.zarr"
+    words = ("--device=scripted", "--episodes=2", "--seed=77", f"--out={other}")
+    run("df_policy.teleop.record", *words)
+    again = ("df_policy", "train", f"--data={other}", f"--out={trained}", "--preset=tiny")
+    assert "another recording" in run(*again, "--resume", code=1)
+
+
+def test_a_checkpoint_of_another_robot_is_refused_in_one_line(trained, tmp_path):
+    for name in ("model.safetensors", "checkpoint.json"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    about = json.loads((tmp_path / "checkpoint.json").read_text())
+    about["robot"]["joint_names"][0] = "elbow"
+    (tmp_path / "checkpoint.json").write_text(json.dumps(about))
+    said = run("df_policy", "evaluate", tmp_path, "--episodes=1", code=1)
+    assert "elbow" in said
+    assert "Traceback" not in said
+
+
+def test_an_evaluation_that_could_not_be_stored_is_not_begun(trained, tmp_path):
+    said = run("df_policy", "evaluate", trained, "--episodes=1", f"--json={tmp_path}", code=1)
+    assert "name a file" in said
+    assert "solved" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_stopped_says_how_to_go_on_and_does(recording, tmp_path, number):
+    words = ("train", f"--data={recording}", f"--out={tmp_path / 'run'}", "--preset=tiny")
+    words = (*words, "--policy-fit.steps=100000")
+    with subprocess.Popen(
+        [sys.executable, "-m", "df_policy", *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "checkpoint.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number
+    assert "--resume" in said
+    state = tmp_path / "run" / "state" / "policy.safetensors"
+    assert state.is_file()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tiny_world import SPEC, TinyOperator, TinyWorld
 
 from df_policy.data.episode import stack
 from df_policy.data.reader import EpisodeStore
+from df_policy.data.schema import columns
 from df_policy.data.writer import EpisodeWriter
 from df_policy.teleop.workers import record_one
 
@@ -52,7 +53,7 @@ def check(path: Path) -> int:
     for index in range(len(store)):
         episode = store.episode(index)
         for name, rows in expected(episode.seed).items():
-            if not name.endswith("_ns"):
+            if name != "received_ns":
                 assert np.array_equal(episode.arrays[name], rows), (index, name)
     assert np.all(np.diff(store.seeds) > 0)
     return len(store)
@@ -93,6 +94,12 @@ def test_kills_at_any_moment_cost_at_most_the_open_episode(tmp_path: Path) -> No
     assert check(path) == before
 
 
+def content(path: Path) -> dict[str, np.ndarray]:
+    store = EpisodeStore.open(path)
+    names = [column.name for column in columns(store.spec) if column.name != "received_ns"]
+    return {name: store.rows(name, 0, store.frames) for name in names}
+
+
 def test_how_many_processes_record_does_not_change_what_is_recorded(tmp_path: Path) -> None:
     for name, workers in (("one", 1), ("three", 3)):
         code, errors = run(tmp_path / name, "--episodes", 9, "--workers", workers)
@@ -101,6 +108,9 @@ def test_how_many_processes_record_does_not_change_what_is_recorded(tmp_path: Pa
     one, three = (EpisodeStore.open(tmp_path / name) for name in ("one", "three"))
     assert list(one.seeds) == list(three.seeds) == [0, 1, 2, 4, 5, 6, 7, 9, 10]
     assert check(tmp_path / "one") == check(tmp_path / "three") == 9
+    pairs = zip(content(one.path).items(), content(three.path).values(), strict=True)
+    for (name, alone), together in pairs:
+        assert alone.tobytes() == together.tobytes(), name
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -175,6 +185,65 @@ def test_a_second_recorder_is_refused(tmp_path: Path) -> None:
     assert "only writer" in errors
 
 
+def catches_sigterm(pid: int) -> bool:
+    """Whether the process has a handler: Python itself sets none for SIGTERM."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+@pytest.mark.parametrize("moment_s", [0.0, 0.4, 0.9, 1.5])
+def test_a_signal_during_the_start_is_no_traceback(
+    tmp_path: Path, number: signal.Signals, code: int, word: str, moment_s: float
+) -> None:
+    pytest.importorskip("mujoco")
+    command = [sys.executable, ROOT / "teleop" / "record.py", "--workers", "2", "--episodes", "9"]
+    process = subprocess.Popen(
+        list(map(str, [*command, "--out", tmp_path / "a.zarr"])),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not catches_sigterm(process.pid):
+        time.sleep(0.005)
+    time.sleep(moment_s)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == code, errors
+    assert errors == f"df_policy: {word}\n" or "run the same command again" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.1, 0.3])
+def test_a_process_that_is_interrupted_while_it_starts_says_nothing(
+    tmp_path: Path, delay_s: float
+) -> None:
+    path = tmp_path / "a.zarr"
+    process = start(path, "--episodes", 10_000, "--workers", 2)
+    end = time.monotonic() + TIMEOUT_S
+    while not path.is_dir():  # made just before the processes
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    time.sleep(delay_s)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+
+
+def test_a_recording_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "f.zarr").write_text("a file")
+    code, errors = run(tmp_path / "f.zarr" / "x.zarr", "--episodes", 2)
+    assert code == 1
+    assert "expected to make a recording at" in errors
+    assert "Traceback" not in errors
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -218,4 +287,4 @@ def test_the_script_records_fruit_swap(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     store = EpisodeStore.open(out)
     assert (len(store), store.spec.name) == (2, "fr3")
-    assert store.episode(0).image("front").std() > 1.0
+    assert store.episode(0).arrays["image_front"].std() > 1.0

@@ -20,8 +20,9 @@ def test_a_stream_answers_with_the_newest_sample_not_after_the_tick(arrivals, ti
     if before:
         assert stream.at(tick).stamp_ns == max(before)
     else:
-        with pytest.raises(LateStreamError, match="got none"):
+        with pytest.raises(LateStreamError, match="all samples are later than now") as late:
             stream.at(tick)
+        assert late.value.age_s == pytest.approx((tick - min(arrivals)) * 1e-9)
 
 
 @given(st.permutations(range(8)), st.integers(0, 8))
@@ -88,6 +89,11 @@ def test_an_observation_never_holds_what_came_after_its_tick(image, joints, tool
 @given(*[st.integers(0, 400_000_000) for _ in range(4)])
 def test_a_tick_is_settled_once_every_stream_has_reached_it(image, joints, tool, tick):
     assert robot(image, joints, tool).settled(tick) == (min(image, joints, tool) >= tick)
+
+
+def test_a_stream_without_samples_says_so():
+    with pytest.raises(LateStreamError, match="got none yet"):
+        Stream("s", 1.0).at(5)
 
 
 def test_a_stream_without_samples_is_never_settled():

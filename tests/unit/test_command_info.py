@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from df_policy import __version__
+from df_policy.checkpoint import ABOUT
 from df_policy.commands import info
 from df_policy.errors import DfPolicyError
 from df_policy.provenance import version_of
@@ -16,7 +19,7 @@ from df_policy.provenance import version_of
 def write_checkpoint(folder: Path, about: dict[str, object]) -> Path:
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(bytes(3_000_000))
-    (folder / info.CHECKPOINT_FILE).write_text(json.dumps({"about": about}))
+    (folder / ABOUT).write_text(json.dumps({"about": about}))
     return folder
 
 
@@ -41,9 +44,25 @@ def test_a_checkpoint_shows_its_size_and_origin(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_a_users_error(tmp_path: Path) -> None:
-    (tmp_path / info.CHECKPOINT_FILE).write_text("{")
+    (tmp_path / ABOUT).write_text("{")
     with pytest.raises(DfPolicyError, match="copy it again"):
         info.checkpoint_row(tmp_path)
+
+
+def test_a_recording_is_shown_without_torch(tmp_path: Path) -> None:
+    program = """if True:
+        import sys
+        from df_policy.commands import info
+        from df_policy.errors import DfPolicyError
+        try:
+            info.main([sys.argv[1]])
+        except DfPolicyError:
+            pass
+        sys.exit("torch" in sys.modules)
+    """
+    (tmp_path / "zarr.json").write_text("{}")
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
 
 
 def test_a_path_that_is_nothing_is_a_users_error(tmp_path: Path) -> None:

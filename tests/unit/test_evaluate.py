@@ -27,7 +27,7 @@ class World:
         return Observation(stamp, {}, {}, none, none, self.sent.tool, self.sent.gripper_m)
 
     def step(self, action):
-        self.sent = SPEC.limit(action, self.sent)
+        self.sent = SPEC.limit(action, self.sent, 1e-9 * SPEC.period_ns)
         self.steps += 1
         return self.observe(), self.sent
 

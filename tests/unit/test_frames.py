@@ -1,5 +1,8 @@
 """Poses, actions and plans: round trips, and the straight way between two targets."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,17 +71,22 @@ def test_the_way_between_two_poses_is_straight_and_even(seed, fraction):
     )
 
 
-@given(seed=SEED)
-def test_a_limited_action_is_inside_and_within_reach(seed):
+@given(seed=SEED, period_s=st.floats(0.001, 0.5))
+def test_a_limited_action_is_inside_and_within_reach(seed, period_s):
     spec = RobotSpec("arm", ("joint",), {})
     low, high = (np.array(corner) for corner in spec.workspace_m)
     rng = np.random.default_rng(seed)
-    before = Action(Pose.of(rng.uniform(low, high), [0, 0, 0, 1]), 0.04)
-    wild = Action(Pose.of(rng.normal(0, 3, 3), [0, 0, 0, 1]), float(rng.normal(0, 1)))
-    sent = spec.limit(wild, before)
+    before = Action(Pose.of(rng.uniform(low, high), Rotation.random(rng=rng).as_quat()), 0.04)
+    turned = Rotation.random(rng=rng).as_quat()
+    wild = Action(Pose.of(rng.normal(0, 3, 3), turned), float(rng.normal(0, 1)))
+    sent = spec.limit(wild, before, period_s)
     assert ((sent.tool.position_m >= low - 1e-9) & (sent.tool.position_m <= high + 1e-9)).all()
     step = np.linalg.norm(sent.tool.position_m - before.tool.position_m)
-    assert step <= spec.max_speed_m_s / spec.action_rate_hz + 1e-9
+    assert step <= spec.max_speed_m_s * period_s + 1e-9
+    assert angle(before.tool, sent.tool) <= spec.max_turn_rad_s * period_s + 1e-6
+    assert angle(before.tool, sent.tool) + angle(sent.tool, wild.tool) == pytest.approx(
+        angle(before.tool, wild.tool), abs=1e-6
+    )
     assert spec.gripper_range_m[0] <= sent.gripper_m <= spec.gripper_range_m[1]
 
 
@@ -87,10 +95,30 @@ def test_an_allowed_action_passes_unchanged(seed):
     spec = RobotSpec("arm", ("joint",), {})
     rng = np.random.default_rng(seed)
     here = Action(Pose.of([0.5, 0.0, 0.2], [0, 0, 0, 1]), 0.04)
-    near = Action(Pose.of(here.tool.position_m + rng.uniform(-0.05, 0.05, 3), [0, 0, 0, 1]), 0.08)
-    sent = spec.limit(near, here)
+    quat = Rotation.from_rotvec(rng.uniform(-0.1, 0.1, 3)).as_quat()
+    near = Action(Pose.of(here.tool.position_m + rng.uniform(-0.05, 0.05, 3), quat), 0.08)
+    sent = spec.limit(near, here, 0.1)
     assert (sent.tool.position_m == near.tool.position_m).all()
+    assert (sent.tool.quat_xyzw == near.tool.quat_xyzw).all()
     assert sent.gripper_m == near.gripper_m
+
+
+@given(st.sampled_from(["max_turn_rad_s", "max_speed_m_s", "workspace_m", "gripper_range_m"]))
+def test_a_spec_survives_json_and_what_an_older_one_lacks_has_its_default(lacking):
+    spec = RobotSpec("arm", ("j1", "j2"), {"front": (6, 8)}, action_rate_hz=5.0)
+    written = json.loads(json.dumps(asdict(spec)))
+    assert RobotSpec.from_json(written) == spec
+    del written[lacking]
+    assert RobotSpec.from_json(written) == spec
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cameras": {"front": 8}}, {"workspace_m": [1, 2]}, {"what": 1}, {"joint_names": 3}]
+)
+def test_what_is_no_spec_is_refused(wrong):
+    spec = asdict(RobotSpec("arm", ("j1",), {}))
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        RobotSpec.from_json(spec | wrong)
 
 
 def test_a_plan_is_walked_by_the_clock():

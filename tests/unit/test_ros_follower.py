@@ -41,7 +41,7 @@ def test_a_plan_in_time_is_walked_as_the_environment_walks_its_actions(steps):
     follower.accept(plan)
     sent = HOME
     for index in range(len(steps)):
-        goal = SPEC.limit(plan.action(index), sent)
+        goal = SPEC.limit(plan.action(index), sent, 0.1)
         for tick in range(1, 6):
             target = follower.step(index * PERIOD + tick * TICK)
             np.testing.assert_allclose(row(target), row(sent.towards(goal, tick / 5)), atol=1e-9)

@@ -54,6 +54,14 @@ def test_a_frame_is_what_was_seen_before_its_action() -> None:
     ), "the limits must show in the action that was sent"
 
 
+def test_stamps_do_not_depend_on_what_the_world_did_before() -> None:
+    world = TinyWorld()
+    first, second = (record_one((world, TinyOperator(world)), 1).frames for _ in range(2))
+    for one, two in zip(first, second, strict=True):
+        assert one.observation.stamp_ns == two.observation.stamp_ns
+        assert one.observation.image_stamps_ns == two.observation.image_stamps_ns
+
+
 def test_keeping_ends_the_episode_with_that_action() -> None:
     episode = run(Event.KEEP, at=4)
     assert (episode.outcome, len(episode.frames), episode.success) == (Outcome.KEPT, 4, True)

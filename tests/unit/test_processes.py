@@ -1,0 +1,70 @@
+"""Processes end with their parent, and at once when there is nothing to save."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def start(program, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_leaving_at_once_is_one_line_even_where_exceptions_get_lost(number, code, word):
+    program = """if True:
+        import signal, time
+        from df_policy.processes import leave_at_once
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, leave_at_once)
+        class Lost:
+            def __del__(self):
+                print("ready", flush=True)
+                time.sleep(60)
+        lost = Lost()
+        del lost
+        time.sleep(60)
+    """
+    with start(program) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (code, f"df_policy: {word}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can")
+def test_a_child_ends_with_a_parent_that_is_killed():
+    program = """if True:
+        import subprocess, sys, time
+        from df_policy.processes import die_with_parent
+        sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+        print(subprocess.Popen(sleep, preexec_fn=die_with_parent).pid, flush=True)
+        time.sleep(60)
+    """
+    with start(program) as process:
+        child = int(process.stdout.readline())
+        process.kill()
+    end = time.monotonic() + 20
+    while runs(child):
+        assert time.monotonic() < end, "it outlived its parent"
+        time.sleep(0.02)
+
+
+def runs(pid):
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
