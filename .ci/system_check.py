@@ -17,6 +17,9 @@ MOST_DEVICES = 16
 LIBRARIES = {"libgomp1": "libgomp.so.1", "libopengl0": "libOpenGL.so.0"}
 """Debian package -> what the wheels load of it."""
 
+EGL_PACKAGES = ["libegl1", "libegl-mesa0", "libgl1-mesa-dri"]
+"""OpenGL without a screen, also where there is no GPU."""
+
 
 def loads(library: str) -> bool:
     """Whether the dynamic linker finds a library."""
@@ -33,10 +36,8 @@ def missing_packages() -> list[str]:
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         packages.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv")
     packages += [name for name, library in LIBRARIES.items() if not loads(library)]
-    if not loads("libEGL.so.1"):
-        packages += ["libegl1", "libgl1-mesa-dri"]
-    elif not any_device_starts(ctypes.CDLL("libEGL.so.1")):
-        packages += ["libegl-mesa0", "libgl1-mesa-dri"]
+    if not loads("libEGL.so.1") or not any_device_starts(ctypes.CDLL("libEGL.so.1")):
+        packages += EGL_PACKAGES
     return packages
 
 

@@ -125,7 +125,7 @@ class Header:
             )
         try:
             return cls(
-                _spec(attributes["robot"]),
+                RobotSpec.from_json(attributes["robot"]),
                 str(attributes["task"]),
                 tuple(attributes["operators"]),
                 tuple(attributes["code_versions"]),
@@ -135,16 +135,6 @@ class Header:
                 f"expected the attributes robot, task, operators and code_versions at {where}, "
                 f"got none that can be read ({error!r}); the store is damaged, use a copy"
             ) from error
-
-
-def _spec(values: Mapping[str, Any]) -> RobotSpec:
-    plain = dict(values)
-    plain["joint_names"] = tuple(plain["joint_names"])
-    plain["cameras"] = {name: (int(h), int(w)) for name, (h, w) in plain["cameras"].items()}
-    plain["gripper_range_m"] = tuple(plain["gripper_range_m"])
-    low, high = plain["workspace_m"]
-    plain["workspace_m"] = (tuple(low), tuple(high))
-    return RobotSpec(**plain)
 
 
 def check_same(stored: Header, offered: Header, where: str) -> None:

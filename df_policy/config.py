@@ -98,8 +98,8 @@ class SamplerConfig:
 
     horizon: int = 2
     """Tokens planned ahead; the first is executed, the rest bridge until the next plan."""
-    steps: int = 4
-    """DDIM steps a token."""
+    steps: int = 8
+    """DDIM steps a token. With 4, a choice between two fruits now and then ends between them."""
     matrix: Literal["pyramid", "autoregressive", "full_sequence"] = "pyramid"
     lag: float = 1.0
     """Pyramid only: denoising steps that each later token lags behind."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from df_policy import checkpoint
 from df_policy.checkpoint import Checkpoint
 from df_policy.config import SamplerConfig
-from df_policy.device import has_bfloat16, pick
+from df_policy.device import pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.noise import NoiseSchedule
@@ -46,7 +45,6 @@ class Policy:
         trained: Checkpoint,
         sampler: SamplerConfig | None = None,
         device: str | torch.device = "cpu",
-        precision: torch.dtype | None = None,
     ) -> None:
         """A policy from a checkpoint.
 
@@ -54,7 +52,6 @@ class Policy:
             trained: the checkpoint.
             sampler: in place of the one that it was stored with.
             device: where its weights are.
-            precision: of the denoising, in place of the device's faster one.
         """
         self.spec: RobotSpec = trained.spec
         self.config, self.about = trained.config, trained.about
@@ -63,10 +60,7 @@ class Policy:
         self.horizon = self.sampler.horizon
         self._codec = trained.codec
         self._device = torch.device(device)
-        faster = torch.bfloat16 if has_bfloat16(self._device) else torch.float32
-        self.precision = precision or faster
-        self._denoiser = deepcopy(trained.denoiser)
-        self._denoiser.predict_in(self.precision)
+        self._denoiser = trained.denoiser
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
         self._matrix = scheduling_matrix(self.sampler, diffusion.levels)

@@ -1,9 +1,9 @@
 """What a policy must know of the robot that it drives, and the limits that its targets keep.
 
-The numbers stand here alone; who sends targets applies them. The environment limits each action to
-what one action period allows, which is what recordings call sent. Over ROS the plan's follower does
-the same and then limits each tick's target; what receives targets limits each tick once more and
-trusts no sender.
+The numbers stand here alone; who sends targets applies them. The environment limits each action
+to what one action period allows, which is what recordings call sent. Over ROS the plan's follower
+does the same and then limits each tick's target; what receives targets limits each tick once more
+and trusts no sender.
 """
 
 from __future__ import annotations
@@ -37,24 +37,6 @@ class RobotSpec:
     """Lower and upper corner of the box that the tool stays in."""
     max_speed_m_s: float = 1.2
     max_turn_rad_s: float = 2.5
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> RobotSpec:
-        """The spec that a checkpoint or a recording holds; what an older one lacks has its default.
-
-        Raises:
-            KeyError, TypeError, ValueError: if `values` is no spec.
-        """
-        plain = dict(values)
-        plain["joint_names"] = tuple(plain["joint_names"])
-        plain["cameras"] = {name: (int(h), int(w)) for name, (h, w) in plain["cameras"].items()}
-        if "gripper_range_m" in plain:
-            closed, opened = plain["gripper_range_m"]
-            plain["gripper_range_m"] = (closed, opened)
-        if "workspace_m" in plain:
-            (x0, y0, z0), (x1, y1, z1) = plain["workspace_m"]
-            plain["workspace_m"] = ((x0, y0, z0), (x1, y1, z1))
-        return cls(**plain)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> RobotSpec:

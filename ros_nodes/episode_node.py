@@ -120,15 +120,11 @@ class EpisodeNode(Node):
     def _start(self) -> None:
         """Start the policy; right after a reset its sensors may need a moment."""
         deadline_s = time.monotonic() + START_TIMEOUT_S
-        while True:
-            try:
-                self._call(topics.START)
-            except DfPolicyError:
-                if time.monotonic() > deadline_s:
-                    raise
-                self._spin_for(0.2)
-            else:
-                return
+        while not (answer := self._ask(topics.START)).success:
+            heals = str(answer.message).startswith(topics.NOT_YET)
+            if not heals or time.monotonic() > deadline_s:
+                raise _refusal(topics.START, answer)
+            self._spin_for(0.2)
 
     def _on_target(self, message: Any) -> None:
         if self._pace is not None:
@@ -146,13 +142,23 @@ class EpisodeNode(Node):
         Raises:
             DfPolicyError: if there is no answer, or it says no.
         """
+        answer = self._ask(service)
+        if not answer.success:
+            raise _refusal(service, answer)
+        return str(answer.message)
+
+    def _ask(self, service: topics.Service) -> Any:
+        """The answer, yes or no.
+
+        Raises:
+            DfPolicyError: if there is none.
+        """
         future = self._callers[service].call_async(topics.TRIGGER.Request())
         self._wait(future.done, CALL_TIMEOUT_S, f"{service.server} to answer {service.name}")
         answer = future.result()
-        if answer is None or not answer.success:
-            said = answer.message if answer is not None else "nothing"
-            raise DfPolicyError(f"expected {service.name} to succeed, got: {said}")
-        return str(answer.message)
+        if answer is None:
+            raise DfPolicyError(f"expected {service.server} to answer {service.name}, got nothing")
+        return answer
 
     def _until(self, stamp_ns: int) -> None:
         """Wait for a simulated time."""
@@ -191,12 +197,19 @@ class EpisodeNode(Node):
         self._executor.shutdown()
 
 
+def _refusal(service: topics.Service, answer: Any) -> DfPolicyError:
+    return DfPolicyError(f"expected {service.name} to succeed, got: {answer.message}")
+
+
 def work(node: EpisodeNode) -> int:
-    """Run the episodes and write the result; returns the exit code."""
+    """Run the episodes and write the result; returns the exit code.
+
+    Without any episode an earlier result stays.
+    """
     try:
         node.run()
     finally:
-        if node.config.result_path:
+        if node.config.result_path and node.tally.endings:
             node.tally.write(Path(node.config.result_path), node.config.episodes)
     return 0
 

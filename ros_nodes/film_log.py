@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from df_policy.environment import Verdict
+from df_policy.files import check_writable, write_atomically
 
 NO_PLAN: Float64[np.ndarray, "h 3"] = np.zeros((0, 3))
 
@@ -20,10 +21,13 @@ class FilmLog:
 
     Args:
         path: where the file goes; its folder is made.
+
+    Raises:
+        DfPolicyError: if no file can be written there.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path)
         self._path = path
         self._moments: list[tuple[int, int, np.ndarray, np.ndarray]] = []
         self._seeds: list[int] = []
@@ -48,22 +52,28 @@ class FilmLog:
             self._verdicts[-1] = verdict.reason
 
     def write(self) -> None:
-        """Replace the file by all that was collected."""
+        """Replace the file by all that was collected: once, at the end, for it takes a while.
+
+        Raises:
+            DfPolicyError: if the disk refuses.
+        """
         if not self._moments:
             return
         stamps, episodes, qpos, plans = zip(*self._moments, strict=True)
         padded = np.full((len(plans), max(len(plan) for plan in plans), 3), np.nan)
         for row, plan in zip(padded, plans, strict=True):
             row[: len(plan)] = plan
-        part = self._path.with_name(f".{self._path.name}.part")
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file,
-                qpos=np.array(qpos),
-                stamp_ns=np.array(stamps, np.int64),
-                episode=np.array(episodes, np.int64),
-                plan=padded,
-                seed=np.array(self._seeds, np.int64),
-                verdict=np.array(self._verdicts),
-            )
-        part.replace(self._path)
+
+        def save(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    qpos=np.array(qpos),
+                    stamp_ns=np.array(stamps, np.int64),
+                    episode=np.array(episodes, np.int64),
+                    plan=padded,
+                    seed=np.array(self._seeds, np.int64),
+                    verdict=np.array(self._verdicts),
+                )
+
+        write_atomically(self._path, save)

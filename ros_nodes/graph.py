@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+import random
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.params import parameter
 
 Value = bool | int | float | str
@@ -44,7 +46,22 @@ class FruitSwapArguments:
     result: str = parameter("", "file for the result, JSON")
     speed: float = parameter(1.0, "simulated seconds per second")
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for values out of range, before any process starts."""
+        if self.episodes < 1:
+            raise ValueError(f"expected episodes above 0, got {self.episodes}")
+        if not 0.0 < self.speed <= FASTEST:
+            raise ValueError(f"expected speed above 0 and up to {FASTEST:g}, got {self.speed:g}")
+        slowest, fastest = 2.0 * RobotSpec.action_rate_hz, RobotSpec.control_rate_hz
+        if not slowest <= self.rate <= fastest:
+            raise ValueError(
+                f"expected rate from {slowest:g}, two targets per action, to {fastest:g}, where "
+                f"the simulated clock ticks no faster, got {self.rate:g}"
+            )
 
+
+FASTEST = 20.0
+"""Simulated seconds per second."""
 DRIVER = "episode_node"
 """When this node ends, all is over; its exit code is the graph's."""
 
@@ -94,9 +111,28 @@ def local_environment(present: Mapping[str, str]) -> dict[str, str]:
     """
     wanted = {
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),  # above 101 ports may be taken on Linux
+        "ROS_DOMAIN_ID": present.get("ROS_DOMAIN_ID") or str(free_domain()),
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
         "OMP_NUM_THREADS": "1",  # three processes that each use all cores stop one another
         "PYTHONUNBUFFERED": "1",
     }
     return {name: value for name, value in wanted.items() if name not in present}
+
+
+def free_domain() -> int:
+    """A ROS domain from 1 to 100 that no one on this machine uses, as far as can be seen.
+
+    It is drawn at random, so that two graphs which start at the same moment hardly ever meet.
+    """
+    domains = random.sample(range(1, 101), 100)  # above 101 ports may be taken on Linux
+    return next((domain for domain in domains if not _in_use(domain)), domains[0])
+
+
+def _in_use(domain: int) -> bool:
+    """Whether DDS' port of a domain's first participant (RTPS 9.6.1.1) is taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", 7400 + 250 * domain + 10))
+        except OSError:
+            return True
+    return False

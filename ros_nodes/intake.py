@@ -14,6 +14,9 @@ from df_policy.errors import DfPolicyError
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import convert, topics
 
+AHEAD_NS = 1_000_000_000
+"""How far a stamp may lie in the future: clocks of two machines are never quite the same."""
+
 
 class RobotIntake:
     """Subscribes to all that an observation needs.
@@ -36,6 +39,7 @@ class RobotIntake:
         best_effort_images: bool = False,
     ) -> None:
         self._logger = node.get_logger()
+        self._clock = node.get_clock()
         self._on_sample = on_sample
         self._streams = streams
         self._problems: dict[str, str] = {}
@@ -57,20 +61,27 @@ class RobotIntake:
         """Nothing, if every stream is fresh and fits the schema.
 
         Raises:
-            DfPolicyError: naming the stream that is late, and what its last bad message was.
+            LateStreamError: naming a stream that is late and may still come.
+            DfPolicyError: naming a stream that is late because its messages cannot be used.
         """
         try:
             self._streams.check(now_ns)
         except LateStreamError as late:
             problem = self._problems.get(late.stream)
-            raise DfPolicyError(f"{late}; {problem}" if problem else str(late)) from late
+            if problem is None:
+                raise
+            raise DfPolicyError(f"{late}; {problem}") from late
 
     def _into(
         self, stream: Stream[Any], convert_message: Callable[[Any], tuple[int, Any]]
     ) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
+            now_ns = self._clock.now().nanoseconds
+            if now_ns == 0:
+                return  # a simulated clock that was not heard yet: nothing has a time
             try:
                 stamp_ns, value = convert_message(message)
+                check_stamp(stamp_ns, now_ns)
             except convert.BadMessageError as error:
                 self.bad[stream.name] += 1
                 self._problems[stream.name] = str(error)
@@ -78,7 +89,22 @@ class RobotIntake:
                 self._logger.warning(text, throttle_duration_sec=2.0)
                 return
             self._problems.pop(stream.name, None)
+            if (stream.newest_ns or 0) > now_ns + AHEAD_NS:
+                stream.clear()  # the clock was set back
             stream.add(stamp_ns, value)
             self._on_sample()
 
         return receive
+
+
+def check_stamp(stamp_ns: int, now_ns: int) -> None:
+    """Nothing, if a message with this stamp may have been sent by now.
+
+    Raises:
+        BadMessageError: if it lies further ahead of the clock than two clocks may differ.
+    """
+    if stamp_ns > now_ns + AHEAD_NS:
+        raise convert.BadMessageError(
+            f"expected a stamp by this node's clock, got one {(stamp_ns - now_ns) * 1e-9:.1f} s "
+            "ahead of it: set the machines' clocks, and use_sim_time alike on all nodes"
+        )

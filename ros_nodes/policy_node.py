@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from df_policy.align import RobotStreams
+from df_policy.align import LateStreamError, RobotStreams
 from df_policy.errors import DfPolicyError
 from df_policy.plan import Planner
 from df_policy.ros_nodes import missing_ros
@@ -42,8 +42,8 @@ class PolicyNodeConfig:
     checkpoint: str = parameter("fruit_swap", "a shipped checkpoint's name, or a folder")
     device: str = parameter("cpu", "where the network runs: `cpu` or `cuda`")
     seed: int = parameter(0, "seed of the first start's plans; each start adds one")
-    rate_hz: float = parameter(50.0, "targets per second")
-    max_image_age_s: float = parameter(0.25, "hold when a camera's newest image is older")
+    rate_hz: float = parameter(50.0, "targets per second, at least two per action")
+    max_image_age_s: float = parameter(0.15, "hold when a camera's newest image is older")
     max_state_age_s: float = parameter(0.1, "hold when joints or tool pose are older")
     gather_s: float = parameter(0.06, "how long a look waits for samples that are under way")
     best_effort_images: bool = parameter(False, "for camera drivers that are not reliable")
@@ -63,6 +63,9 @@ class PolicyNode(Node):
     Args:
         load: makes the planner, which the planning thread alone will use.
         overrides: rclpy's arguments, for tests.
+
+    Raises:
+        DfPolicyError: for parameters or a checkpoint that cannot be used.
     """
 
     def __init__(self, load: Callable[[PolicyNodeConfig], Planner], **overrides: Any) -> None:
@@ -72,6 +75,12 @@ class PolicyNode(Node):
         self.config = declare(self, PolicyNodeConfig)
         planner = load(self.config)
         self._spec = planner.spec
+        if self.config.rate_hz < 2.0 * self._spec.action_rate_hz:
+            raise DfPolicyError(
+                f"expected rate_hz of at least {2.0 * self._spec.action_rate_hz:g}, two targets "
+                f"per action, got {self.config.rate_hz:g}: slower, the policy would not be told "
+                "what the robot did"
+            )
         self._timing = Timing(
             tick_ns=round(1e9 / self.config.rate_hz),
             chunk=planner.chunk,
@@ -128,8 +137,9 @@ class PolicyNode(Node):
         self._late_ticks += self._pace.tick(now_ns) > 1.5 * self._timing.tick_ns
         self._session.look(now_ns)
         target, plan, reason = self._session.target(now_ns)
-        self._pose_out.publish(convert.pose_message(now_ns, target.tool))
+        # In this order: the gripper's target waits at the receiver for the pose it belongs to.
         self._gripper_out.publish(convert.gripper_message(target.gripper_m))
+        self._pose_out.publish(convert.pose_message(now_ns, target.tool))
         if plan is not None:
             self._plan_out.publish(convert.plan_message(plan))
         self._reason = reason
@@ -145,8 +155,10 @@ class PolicyNode(Node):
                 self._starts, seed, self._spec, self._timing, self._streams, self._planning, now_ns
             )
         except DfPolicyError as error:
-            response.success, response.message = False, f"not started: {error}"
-            self.get_logger().warning(response.message)
+            heals = isinstance(error, LateStreamError)
+            kind = topics.NOT_YET if heals else topics.REFUSED
+            response.success, response.message = False, f"{kind}{error}"
+            self.get_logger().warning(response.message, throttle_duration_sec=2.0)
             return response
         self._starts += 1
         self._pace, self._late_ticks, self._reason = Pace(), 0, ""
@@ -167,7 +179,7 @@ class PolicyNode(Node):
             "control_rate_hz": round(self._pace.rate_hz, 2),
             "worst_gap_ms": round(self._pace.worst_gap_ns * 1e-6, 1),
             "late_ticks": self._late_ticks,
-            "plans_dropped": self._planning.dropped,
+            "looks_waiting": self._planning.waiting,
         }
         for stream in self._streams.all():
             newest = stream.newest_ns

@@ -33,6 +33,15 @@ def run_node(
         0 after SIGINT, SIGTERM or a shutdown (1 if that cut `work` short); 1 after an error that
         the user can mend.
     """
+    try:
+        return _live(make, args, work)
+    except (DfPolicyError, InvalidParameterTypeException) as error:
+        rclpy.logging.get_logger(name).fatal(str(error))
+        return 1
+
+
+def _live(make: Callable[[], N], args: list[str] | None, work: Callable[[N], int] | None) -> int:
+    """As `run_node`, but errors that the user can mend come out once all is closed."""
     told_to_end = 0 if work is None else 1
     rclpy.init(args=args)
     executor = SingleThreadedExecutor()  # before a signal can come: half made, it complains
@@ -45,16 +54,18 @@ def run_node(
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         return told_to_end
-    except (DfPolicyError, InvalidParameterTypeException) as error:
-        rclpy.logging.get_logger(name).fatal(str(error))
-        return 1
+    except (DfPolicyError, InvalidParameterTypeException):
+        raise
     except Exception:
         if rclpy.ok():
             raise
         return told_to_end  # a signal ended ROS in the middle of something
     finally:
-        if node is not None:
-            getattr(node, "close", lambda: None)()
-            node.destroy_node()
-        rclpy.try_shutdown()
+        try:
+            if node is not None:
+                getattr(node, "close", lambda: None)()
+        finally:
+            if node is not None:
+                node.destroy_node()
+            rclpy.try_shutdown()
     return 0

@@ -14,6 +14,9 @@ from df_policy.ros_nodes.monitor import Spread
 from df_policy.ros_nodes.planning import Job, PlanningThread
 
 WAITING = "waiting for the first plan"
+PATIENCE_NS = 2_000_000_000
+"""How long waiting for the first plan is nothing to tell of."""
+AGAIN = "call policy/start again"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,9 @@ class PolicySession:
     """Looks each `chunk` actions on a fixed grid, plans beside, follows the newest plan.
 
     The grid begins at the first images that came after the start. All times are the robot's clock.
+
+    The planner's memory must get every token. If a look is lost, or the planner fails or falls far
+    behind, the session is at fault from then on: it holds and says why, until there is a new one.
 
     Args:
         number: tells sessions apart.
@@ -69,30 +75,34 @@ class PolicySession:
             streams.joints.at(self._after_ns).value.gripper_m,
         )
         self._follower = PlanFollower(spec, timing.tick_ns, now_ns, here)
+        self._start_ns = now_ns
         self._look_ns: int | None = None
-        self._first = True
         self._fault = ""
         self.holds: Counter[str] = Counter()
         """Ticks without progress, by the kind of reason."""
         self.looks = 0
-        self.missed_looks = 0
         self.plan_latency_ms, self.compute_ms = Spread(), Spread()
         """From the observation to the first target made of it; the planner's own share."""
+        self.image_age_ms = Spread()
+        """Of each image, at the time of the look that took it."""
 
     def report(self) -> dict[str, object]:
         """What diagnostics tell of this session."""
         return {
             "looks": self.looks,
-            "missed_looks": self.missed_looks,
             "plan_latency_ms_p50": round(self.plan_latency_ms.percentile(50), 1),
             "plan_latency_ms_p99": round(self.plan_latency_ms.percentile(99), 1),
             "compute_ms_p50": round(self.compute_ms.percentile(50), 1),
             "compute_ms_p99": round(self.compute_ms.percentile(99), 1),
+            "look_image_age_ms_p50": round(self.image_age_ms.percentile(50), 1),
+            "look_image_age_ms_worst": round(self.image_age_ms.percentile(100), 1),
             **{f"held_ticks {kind}": count for kind, count in self.holds.items()},
         }
 
     def look(self, now_ns: int) -> None:
         """Hand the planner the observation of the grid's present time, once it is complete."""
+        if self._fault:
+            return
         if self._look_ns is None:
             stamps = [stream.newest_ns or 0 for stream in self._streams.images.values()]
             if not stamps or min(stamps) <= self._after_ns:
@@ -104,15 +114,18 @@ class PolicySession:
         try:
             observation = self._streams.observe(look_ns)
         except LateStreamError as late:
-            self._fault = str(late)
-            self.missed_looks += 1
-        else:
-            count = 0 if self._first else self._timing.chunk
-            executed = self._follower.executed(look_ns, count)
-            self._planning.submit(Job(self.number, self._seed, observation, executed))
-            self._first = False
-            self.looks += 1
-        self._look_ns = self._next_look(look_ns, now_ns)
+            self._fault = f"the policy's memory lost a token: {late}; {AGAIN}"
+            return
+        executed = self._follower.executed(look_ns, self._timing.chunk if self.looks else 0)
+        if not self._planning.submit(Job(self.number, self._seed, observation, executed)):
+            waiting = self._planning.waiting
+            self._fault = f"the planner is {waiting} tokens behind: use a faster device; {AGAIN}"
+            return
+        for stamp_ns in observation.image_stamps_ns.values():
+            self.image_age_ms.add((look_ns - stamp_ns) * 1e-6)
+        self.looks += 1
+        # Never a later one: if time has leapt, the streams tell whether it can still be taken.
+        self._look_ns = look_ns + self._timing.chunk * self._spec.period_ns
 
     def target(self, now_ns: int) -> tuple[Action, Plan | None, str]:
         """What to send now: the target for the end of this tick.
@@ -128,18 +141,12 @@ class PolicySession:
             return self._follower.hold(end_ns), plan, reason
         return self._follower.step(end_ns), plan, ""
 
-    def _next_look(self, look_ns: int, now_ns: int) -> int:
-        """The next time on the grid that has not gone by altogether."""
-        token_ns = self._timing.chunk * self._spec.period_ns
-        skipped = max(0, (now_ns - look_ns) // token_ns - 1)
-        self.missed_looks += skipped
-        return look_ns + (1 + skipped) * token_ns
-
     def _new_plan(self, now_ns: int) -> Plan | None:
         outcome = self._planning.take()
         if outcome is None or outcome.session != self.number:
             return None
-        self._fault = outcome.problem
+        if outcome.problem and not self._fault:
+            self._fault = f"{outcome.problem}; {AGAIN}"
         self.compute_ms.add(outcome.compute_s * 1e3)
         if outcome.plan is not None:
             self.plan_latency_ms.add((now_ns - outcome.plan.observed_ns) * 1e-6)
@@ -147,6 +154,9 @@ class PolicySession:
         return outcome.plan
 
     def _reason_to_hold(self, now_ns: int, end_ns: int) -> str:
+        if self._fault:
+            self.holds["fault"] += 1
+            return self._fault
         try:
             self._streams.check(now_ns)
         except LateStreamError as late:
@@ -156,9 +166,15 @@ class PolicySession:
             return ""
         if self._follower.plan_end_ns is None:
             self.holds["first plan"] += 1
-            return self._fault or WAITING
+            return self._waiting(now_ns)
         self.holds["no plan"] += 1
         late_s = (end_ns - self._follower.plan_end_ns) * 1e-9
-        return (
-            self._fault or f"expected a plan in time, got none, the last ended {late_s:.2f} s ago"
-        )
+        return f"expected a plan in time, got none, the last ended {late_s:.2f} s ago"
+
+    def _waiting(self, now_ns: int) -> str:
+        """That there is no plan yet; and, once it lasts, what is missing."""
+        waited_ns = now_ns - self._start_ns
+        if waited_ns <= PATIENCE_NS:
+            return WAITING
+        missing = "the planner's answer" if self.looks else "new images of every camera"
+        return f"{WAITING}: expected {missing}, got none in {waited_ns * 1e-9:.0f} s"

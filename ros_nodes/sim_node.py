@@ -17,6 +17,7 @@ from df_policy.align import JointReading
 from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.film_log import FilmLog
+from df_policy.ros_nodes.graph import FASTEST
 from df_policy.ros_nodes.monitor import Pace, Spread
 from df_policy.ros_nodes.params import declare, parameter
 from df_policy.ros_nodes.simulated_world import SimulatedWorld, TargetGate
@@ -43,9 +44,10 @@ class SimNodeConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for values out of range."""
-        if not 0.0 < self.real_time_factor <= 20.0:
+        if not 0.0 < self.real_time_factor <= FASTEST:
             raise ValueError(
-                f"expected real_time_factor above 0 and up to 20, got {self.real_time_factor}"
+                f"expected real_time_factor above 0 and up to {FASTEST:g}, "
+                f"got {self.real_time_factor}"
             )
 
 
@@ -94,13 +96,17 @@ class SimNode(Node):
         )
 
     def close(self) -> None:
-        """Stop the clock, write the film's moments, free the graphics."""
+        """Stop the clock, free the graphics, write the film's moments.
+
+        Raises:
+            DfPolicyError: if they cannot be written.
+        """
         self._timer.cancel()
-        if self._log is not None:
-            self._log.write()
         if self._viewer is not None:
             self._viewer.close()
         self._world.close()
+        if self._log is not None:
+            self._log.write()
 
     def _publish_to(self) -> None:
         self._clock_out = topics.publisher(self, topics.CLOCK)
@@ -116,8 +122,9 @@ class SimNode(Node):
         }
 
     def _listen_to(self) -> None:
-        topics.subscribe(self, topics.TARGET_POSE, self._on_target_pose)
+        # In the order of sending, which the executor keeps if both have come.
         topics.subscribe(self, topics.TARGET_GRIPPER, self._on_target_gripper)
+        topics.subscribe(self, topics.TARGET_POSE, self._on_target_pose)
         if self._log is not None:
             topics.subscribe(self, topics.PLAN, self._on_plan)
         self.create_service(topics.TRIGGER, topics.RESET.name, self._on_reset)
@@ -131,18 +138,19 @@ class SimNode(Node):
         self._work_ms.add((time.monotonic_ns() - begin_ns) * 1e-6)
 
     def _publish(self) -> None:
-        """State first: images take longer, and the control loop shall not wait for them."""
-        seen = self._world.observe(cameras=False)
-        stamp_ns = seen.stamp_ns
+        """What is sensed now; images only at the times of actions, which they define."""
+        stamp_ns = self._world.time_ns
         self._clock_out.publish(convert.clock_message(stamp_ns))
+        with_images = (stamp_ns - self._reset_ns) % self._spec.period_ns == 0
+        seen = self._world.observe(cameras=with_images)
         reading = JointReading(seen.q_rad, seen.dq_rad_s, seen.gripper_m)
         self._joints_out.publish(convert.joint_message(stamp_ns, reading, self._spec))
         self._pose_out.publish(convert.pose_message(stamp_ns, seen.tool))
-        if (stamp_ns - self._reset_ns) % self._spec.period_ns:
+        if not with_images:
             return
         if self._viewer is not None:
             self._viewer.sync()
-        for camera, image in self._world.observe(cameras=True).images.items():
+        for camera, image in seen.images.items():
             image_out, info_out = self._images_out[camera]
             image_out.publish(convert.image_message(stamp_ns, image, camera))
             size, fovy_deg = (image.shape[0], image.shape[1]), self._fovy_deg.get(camera)
@@ -192,7 +200,6 @@ class SimNode(Node):
         verdict = self._world.judge()
         if self._log is not None:
             self._log.end(verdict)
-            self._log.write()
         response.success = True
         response.message = json.dumps(
             {

@@ -73,7 +73,7 @@ CLOCK = Topic("/clock", Clock, "simulated time", "50 Hz", "sim_node", STATE)
 TARGET_POSE = Topic(
     "target_pose",
     PoseStamped,
-    "where the tool shall be one tick later, frame `base` [m, xyzw]",
+    "where the tool shall be one tick later, frame `base` [m, xyzw]; sent after `target_gripper`",
     "50 Hz",
     "policy_node",
     COMMAND,
@@ -81,7 +81,7 @@ TARGET_POSE = Topic(
 TARGET_GRIPPER = Topic(
     "target_gripper",
     Float64MultiArray,
-    "one number: opening between the fingers [m]",
+    "one number: opening between the fingers [m]; acts with the `target_pose` that follows",
     "50 Hz",
     "policy_node",
     COMMAND,
@@ -119,7 +119,15 @@ RESET = Service(
 JUDGE = Service(
     "sim/judge", "sim_node", "judge now; message: JSON `success`, `reason`, `seed`, `stamp_ns`"
 )
-START = Service("policy/start", "policy_node", "forget everything and begin to drive")
+NOT_YET, REFUSED = "not yet: ", "refused: "
+"""How the answer of a failed start begins: worth another try, or not."""
+
+START = Service(
+    "policy/start",
+    "policy_node",
+    "forget everything and begin to drive; if not, message `not yet: ...`, or `refused: ...` when "
+    "another try is of no use",
+)
 STOP = Service("policy/stop", "policy_node", "send no more targets; the robot keeps the last")
 
 SERVICES = (RESET, JUDGE, START, STOP)

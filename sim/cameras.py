@@ -142,9 +142,9 @@ def _open(model: mujoco.MjModel, size: tuple[int, int], *, beautiful: bool) -> m
     except Exception as error:  # each driver fails with an exception of its own
         raise DfPolicyError(
             "expected OpenGL without a display (EGL) for the cameras' images, got "
-            f"{type(error).__name__}: {error}; do `apt install libegl1 libgl1 libgl1-mesa-dri` "
-            "on Debian or Ubuntu; a program that imports mujoco before df_policy.sim must set "
-            "MUJOCO_GL=egl itself"
+            f"{type(error).__name__}: {error}; do `apt install libegl1 libegl-mesa0 "
+            "libgl1-mesa-dri libopengl0` on Debian or Ubuntu; a program that imports mujoco "
+            "before df_policy.sim must set MUJOCO_GL=egl itself"
         ) from error
     finally:
         buffer.offheight, buffer.offwidth = before

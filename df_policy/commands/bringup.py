@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import dataclasses
 import os
 import signal
@@ -13,9 +12,16 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
+from df_policy.files import check_writable
+from df_policy.processes import die_with_parent
+
+if TYPE_CHECKING:
+    from df_policy.ros_nodes.graph import FruitSwapArguments
 
 STOP_S = 8.0
 """How long nodes may take to end before they are killed."""
@@ -33,10 +39,26 @@ def main(argv: list[str]) -> int:
     arguments = configure(graph.FruitSwapArguments, given)
     if find_spec("rclpy") is None:
         raise DfPolicyError(missing_ros(ImportError("no module named 'rclpy'")))
+    check(arguments)
     added = graph.local_environment(os.environ)
     domain = {**os.environ, **added}["ROS_DOMAIN_ID"]
     print(f"nodes start with ROS_DOMAIN_ID={domain}; Ctrl-C ends them", flush=True)
     return supervise(graph.fruit_swap(arguments), graph.DRIVER, {**os.environ, **added})
+
+
+def check(arguments: FruitSwapArguments) -> None:
+    """Nothing, if the nodes can load the checkpoint and write what was asked for.
+
+    Raises:
+        DfPolicyError: in one line, instead of one from a node after three have started.
+    """
+    from df_policy import checkpoint
+
+    checkpoint.find(arguments.checkpoint)
+    if arguments.record:
+        check_writable(Path(arguments.record) / "episodes.npz")
+    if arguments.result:
+        check_writable(Path(arguments.result))
 
 
 def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) -> int:
@@ -59,7 +81,7 @@ def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) ->
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         while True:
             for name, process in running.items():
@@ -95,18 +117,11 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _die_with_parent() -> None:
-    """Linux: even if this process is killed outright, its nodes get SIGTERM."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
 def _parser(arguments: type) -> argparse.ArgumentParser:
     """Options from the fields of a configuration."""
     from df_policy.ros_nodes.params import field_kinds
 
-    parser = argparse.ArgumentParser(
+    parser = Options(
         prog="python -m df_policy bringup",
         description=f"{__doc__} Without a display leave `headless` as it is; "
         "`--no-headless` opens MuJoCo's viewer.",

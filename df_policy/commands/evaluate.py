@@ -214,7 +214,6 @@ def _write(options: argparse.Namespace, policy: Policy, figures: dict[str, Any])
         "trained": policy.about,
         "config": to_json(policy.config) | {"sampler": dataclasses.asdict(policy.sampler)},
         "device": options.device,
-        "precision": str(policy.precision).removeprefix("torch."),
         "versions": versions(),
     }
     write_text(options.json, json.dumps(record, indent=2) + "\n")

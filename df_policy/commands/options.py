@@ -25,7 +25,8 @@ class Options(argparse.ArgumentParser):
             name = next((word for word in words if word.startswith("-")), "").partition("=")[0]
             if not name:
                 return f"unexpected argument {found[1]!r}; --help shows what is expected"
-            known = re.findall(r"--[a-z][\w-]*", self.format_usage())
+            # The usage shows -h without its long name.
+            known = ["--help", *re.findall(r"--[a-z][\w-]*", self.format_usage())]
             return f"unknown option {name}{nearest(name, known) or '; --help shows all'}"
         if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             choices = (choice.strip("' ") for choice in found[2].split(","))

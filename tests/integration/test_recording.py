@@ -30,7 +30,7 @@ KILLS = 8
 
 
 def start(out: Path, *options: object, **variables: object) -> subprocess.Popen[str]:
-    command = [sys.executable, TINY, "--out", out, *options]
+    command = [sys.executable, TINY, "--seed", 0, "--out", out, *options]
     return subprocess.Popen(
         list(map(str, command)),
         stdout=subprocess.PIPE,

@@ -52,7 +52,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, failure):
 def test_a_place_that_cannot_be_written_is_a_users_error_with_its_name(tmp_path):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "a.json"
-    with pytest.raises(DfPolicyError, match=r"a\.json, got Not a directory; make room"):
+    with pytest.raises(DfPolicyError, match=r"a\.json, got File exists; make room"):
         write_text(path, "x")
 
 

@@ -12,7 +12,8 @@ from df_policy.teleop import record
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+BLOCKS = README.split("```")[1::2]
+"""What stands between fences; one that names a language begins with it."""
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
 
 
@@ -43,7 +44,7 @@ def test_make_has_the_targets_of_the_readme():
 
 
 def test_every_file_of_the_map_is_there():
-    (tree,) = (block for block in BLOCKS if block.startswith("df_policy/"))
+    (tree,) = (block.strip() for block in BLOCKS if block.startswith("\ndf_policy/"))
     folder = ROOT
     for line in tree.splitlines():
         names = re.match(r" *((?:[\w./]+ ?)+?)(?:  |$)", line)

@@ -1,20 +1,32 @@
 """The graph: one description, commands that any shell and any ROS understand, and kept local."""
 
+import re
+import socket
 import sys
 from dataclasses import fields
 from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes.graph import (
     DRIVER,
     FruitSwapArguments,
     NodeSpec,
+    free_domain,
     fruit_swap,
     local_environment,
 )
+from df_policy.ros_nodes.params import configure
+from df_policy.sim.world import World
+
+ROOT = Path(__file__).parents[2]
+ROS_ENDINGS = ("_msgs", "_interfaces", "_srvs")
 
 texts = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "Z"]), max_size=12)
 
@@ -45,12 +57,65 @@ def test_every_argument_matters_to_some_node():
     other = {
         bool: lambda v: not v,
         int: lambda v: v + 1,
-        float: lambda v: v + 1,
+        float: lambda v: v / 2,
         str: lambda v: v + "x",
     }
     for entry in fields(FruitSwapArguments):
         changed = other[type(entry.default)](entry.default)
         assert flat(FruitSwapArguments(**{entry.name: changed})) != flat(FruitSwapArguments())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"episodes": 0}, "episodes above 0"),
+        ({"rate": 19.9}, "rate from 20"),
+        ({"rate": 51.0}, "to 50"),
+        ({"rate": float("nan")}, "rate from 20"),
+        ({"speed": 0.0}, "speed above 0"),
+        ({"speed": 21.0}, "up to 20"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_before_anything_starts(wrong, says):
+    with pytest.raises(DfPolicyError, match=says):
+        configure(FruitSwapArguments, wrong)
+
+
+def test_the_limits_are_those_of_the_simulated_robot():
+    spec = World().spec
+    assert (spec.action_rate_hz, spec.control_rate_hz) == (10.0, 50.0)
+    FruitSwapArguments(rate=2 * spec.action_rate_hz)
+    FruitSwapArguments(rate=spec.control_rate_hz)
+
+
+def test_a_domain_in_use_is_not_drawn():
+    sockets = []
+    try:
+        for domain in (11, 12):
+            sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sockets[-1].bind(("", 7400 + 250 * domain + 10))
+        drawn = {free_domain() for _ in range(500)}
+    finally:
+        for one in sockets:
+            one.close()
+    assert drawn.isdisjoint({11, 12})
+    assert len(drawn) > 50
+
+
+def test_the_package_names_every_part_of_ros_that_it_imports():
+    declared = {
+        found.text
+        for found in ElementTree.parse(ROOT / "package.xml").getroot()
+        if found.tag == "exec_depend"
+    }
+    imported = set()
+    for path in (*(ROOT / "ros_nodes").glob("*.py"), *(ROOT / "launch").glob("*.py")):
+        for top in re.findall(r"^ *(?:from|import) (\w+)", path.read_text("utf-8"), re.MULTILINE):
+            imported.add({"yaml": "python3-yaml"}.get(top, top))
+    ours = {"rclpy", "launch", "launch_ros", "python3-yaml"}
+    parts = {name for name in imported if name in ours or name.endswith(ROS_ENDINGS)}
+    assert parts <= declared
+    assert declared - parts <= {"launch_ros"}  # which `ros2 launch` needs
 
 
 def test_what_the_environment_sets_is_left_alone():

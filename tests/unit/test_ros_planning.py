@@ -1,4 +1,4 @@
-"""The planning thread: never in the way, the newest job next, each failure told."""
+"""The planning thread: never in the way, every job in order, each failure told and final."""
 
 import threading
 
@@ -10,7 +10,7 @@ from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
-from df_policy.ros_nodes.planning import Job, PlanningThread, check
+from df_policy.ros_nodes.planning import MOST_WAITING, Job, PlanningThread, check
 
 TOOL = Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0])
 
@@ -53,7 +53,7 @@ def planning(planner):
     thread = PlanningThread(planner)
     thread.start()
     yield thread
-    planner.go.release()
+    planner.go.release(100)
     assert thread.close()
 
 
@@ -67,18 +67,51 @@ def outcome(planning, timeout_s=5.0):
     raise AssertionError("no outcome")
 
 
-def test_submitting_never_waits_and_the_newest_job_is_done_next(planner, planning):
+def test_submitting_never_waits_and_every_job_is_done_in_order(planner, planning):
     planning.submit(Job(0, 7, observation(1), []))
     assert planner.begun.acquire(timeout=5.0)
     for stamp in (2, 3, 4):
-        planning.submit(Job(0, 7, observation(stamp), []))
+        assert planning.submit(Job(0, 7, observation(stamp), []))
     assert planning.take() is None
+    assert planning.waiting == 3
+    for _ in range(4):
+        planner.go.release()
+    while (taken := outcome(planning)).plan.observed_ns < 4:
+        pass
+    assert taken.plan.observed_ns == 4
+    assert planner.calls == ["reset 7", "plan 1", "plan 2", "plan 3", "plan 4"]
+
+
+def test_only_the_newest_outcome_is_given(planner, planning):
+    for stamp in (1, 2, 3):
+        planner.go.release()
+        planning.submit(Job(0, 7, observation(stamp), []))
+    planning.submit(Job(0, 7, observation(4), []))
+    for _ in range(4):  # the fourth has begun: what became of the three is known
+        assert planner.begun.acquire(timeout=5.0)
+    assert outcome(planning).plan.observed_ns == 3
+    assert planning.take() is None
+
+
+def test_a_planner_far_behind_is_given_no_more(planner, planning):
+    planning.submit(Job(0, 0, observation(), []))
+    assert planner.begun.acquire(timeout=5.0)
+    taken = [planning.submit(Job(0, 0, observation(n), [])) for n in range(MOST_WAITING + 2)]
+    assert taken == [True] * MOST_WAITING + [False] * 2
+    assert planning.submit(Job(1, 0, observation(), []))
+    assert planning.waiting == 1
+
+
+def test_jobs_of_a_session_that_is_over_are_dropped(planner, planning):
+    for stamp in (1, 2, 3):
+        planning.submit(Job(0, 5, observation(stamp), []))
+    assert planner.begun.acquire(timeout=5.0)
+    planning.submit(Job(1, 6, observation(4), []))
     planner.go.release()
-    assert outcome(planning).plan.observed_ns == 1
     planner.go.release()
-    assert outcome(planning).plan.observed_ns == 4
-    assert planning.dropped == 2
-    assert planner.calls == ["reset 7", "plan 1", "plan 4"]
+    while outcome(planning).session != 1:
+        pass
+    assert planner.calls == ["reset 5", "plan 1", "reset 6", "plan 4"]
 
 
 def test_an_outcome_is_given_once(planner, planning):
@@ -97,7 +130,7 @@ def test_the_planner_is_reset_for_each_session_and_only_then(planner, planning):
 
 
 @pytest.mark.parametrize("error", [DfPolicyError("no camera"), ZeroDivisionError("oops")])
-def test_a_failure_is_told_and_the_thread_goes_on(planner, planning, error):
+def test_a_failure_is_told_and_final_until_the_next_session(planner, planning, error):
     def fail(seen):
         raise error
 
@@ -108,8 +141,12 @@ def test_a_failure_is_told_and_the_thread_goes_on(planner, planning, error):
     assert failed.plan is None
     assert str(error) in failed.problem
     planner.answer = works
-    planner.go.release()
     planning.submit(Job(0, 0, observation(), []))
+    again = outcome(planning)
+    assert (again.plan, again.problem) == (None, failed.problem)
+    assert planner.calls == ["reset 0", "plan 0"]
+    planner.go.release()
+    planning.submit(Job(1, 0, observation(), []))
     assert outcome(planning).problem == ""
 
 

@@ -1,4 +1,7 @@
-"""A session looks on its grid, says what was executed, and holds the robot when it is blind."""
+"""A session looks on its grid, says what was executed, and holds the robot when it is blind.
+
+Its planner hears of every token, or of none any more.
+"""
 
 import numpy as np
 import pytest
@@ -22,11 +25,16 @@ class FakePlanning(PlanningThread):
 
     def __init__(self, delay=1, tokens=2):
         self.jobs, self.delay, self.tokens, self.left = [], delay, tokens, -1
-        self.problem = ""
+        self.problem, self.full = "", False
 
     def submit(self, job):
+        if self.full:
+            return False
         self.jobs.append(job)
         self.left = self.delay
+        return True
+
+    waiting = 16
 
     def take(self):
         self.left -= 1
@@ -45,7 +53,7 @@ class Run:
     """A robot at 50 Hz with two cameras at 10 Hz, and a session that drives it."""
 
     def __init__(self, **planning):
-        self.streams = RobotStreams(SPEC.cameras, 0.25, 0.1)
+        self.streams = RobotStreams(SPEC.cameras, 0.15, 0.1)
         self.planning = FakePlanning(**planning)
         self.now = 0
         self.dead = set()
@@ -115,22 +123,64 @@ def test_a_dead_camera_holds_the_last_target_and_is_named():
     run.dead.add("wrist")
     run.go(60)
     held = [n for n, reason in enumerate(run.reasons) if "camera/wrist" in reason]
-    assert 10 <= held[0] - 60 <= 15
+    assert 5 <= held[0] - 60 <= 10
     assert held == list(range(held[0], 120))
     assert all(run.targets[n] == run.targets[held[0] - 1] for n in held)
-    assert run.session.missed_looks > 0
 
 
-def test_it_goes_on_when_the_camera_comes_back():
+def test_it_goes_on_when_the_camera_comes_back_before_the_next_look():
+    run = Run().go(50)  # until 1000 ms; the next look is at 1700 ms
+    run.dead.add("wrist")
+    run.go(25)
+    assert "camera/wrist" in run.reasons[-1]
+    run.dead.clear()
+    run.go(60)
+    assert run.reasons[-1] == ""
+    assert [job.observation.stamp_ns for job in run.planning.jobs] == [
+        100 * MS,
+        900 * MS,
+        1700 * MS,
+        2500 * MS,
+    ]
+    steps = np.diff([target.tool.position_m for target in run.targets], axis=0)
+    assert np.abs(steps).max() <= SPEC.max_speed_m_s * 0.02 + 1e-9
+    assert len(run.planning.jobs[-1].executed) == 8
+
+
+def test_a_look_that_is_lost_ends_the_session_though_the_camera_comes_back():
     run = Run().go(60)
     run.dead.add("wrist")
     run.go(60)
     run.dead.clear()
+    jobs = len(run.planning.jobs)
     run.go(60)
-    assert run.reasons[-1] == ""
-    steps = np.diff([target.tool.position_m for target in run.targets], axis=0)
-    assert np.abs(steps).max() <= SPEC.max_speed_m_s * 0.02 + 1e-9
-    assert len(run.planning.jobs[-1].executed) == 8
+    assert "lost a token" in run.reasons[-1]
+    assert "camera/wrist" in run.reasons[-1]
+    assert "call policy/start again" in run.reasons[-1]
+    assert run.targets[-1] == run.targets[-60]
+    assert len(run.planning.jobs) == jobs
+
+
+def test_a_planner_far_behind_ends_the_session():
+    run = Run().go(60)
+    run.planning.full = True
+    run.go(60)
+    run.planning.full = False
+    run.go(60)
+    assert "16 tokens behind" in run.reasons[-1]
+    assert "call policy/start again" in run.reasons[-1]
+
+
+def test_waiting_long_for_the_first_plan_says_what_is_missing():
+    run = Run(delay=1000).go(150)
+    assert run.reasons[90] == WAITING
+    assert "expected the planner's answer" in run.reasons[-1]
+    blind = Run()
+    for camera in SPEC.cameras:  # as if all that came later bore the stamps of the start
+        blind.dead.add(camera)
+        blind.streams.images[camera].max_age_s = 10.0
+    blind.go(150)
+    assert "expected new images of every camera, got none in 3 s" in blind.reasons[-1]
 
 
 def test_an_image_under_way_is_waited_for():
@@ -150,13 +200,14 @@ def test_an_image_that_does_not_come_is_replaced_by_the_one_before():
     run.go(5)
     assert run.planning.jobs[-1].observation.stamp_ns == 900 * MS
     assert run.planning.jobs[-1].observation.image_stamps_ns["wrist"] == 800 * MS
+    assert run.session.report()["look_image_age_ms_worst"] == 100.0
 
 
 def test_a_planner_that_fails_holds_the_robot_with_its_reason():
     run = Run(tokens=1).go(60)
     run.planning.problem = "out of memory"
     run.go(60)
-    assert run.reasons[-1] == "out of memory"
+    assert run.reasons[-1] == "out of memory; call policy/start again"
     assert run.targets[-1] == run.targets[-2]
 
 
@@ -168,15 +219,25 @@ def test_plans_of_an_earlier_session_are_not_followed():
     assert run.reasons[-1] == WAITING
 
 
-def test_time_that_leaps_is_counted_as_missed_looks_and_survived():
+def test_time_that_leaps_over_a_look_ends_the_session():
     run = Run().go(60)
     run.now += 3_000 * MS
     run.sense()
     run.go(60)
-    assert run.session.missed_looks >= 2
-    assert run.reasons[-1] == ""
+    assert "lost a token" in run.reasons[-1]
     stamps = [job.observation.stamp_ns for job in run.planning.jobs]
-    assert all((stamp - 100 * MS) % (800 * MS) == 0 for stamp in stamps)
+    assert stamps == [100 * MS, 900 * MS]
+
+
+def test_looks_that_nobody_took_in_time_are_made_up_for():
+    run = Run().go(60)
+    for _ in range(100):  # all is heard, but the session gets no turn
+        run.now += 20 * MS
+        run.sense()
+    run.go(10)
+    stamps = [job.observation.stamp_ns for job in run.planning.jobs]
+    assert stamps == [100 * MS + 800 * MS * n for n in range(5)]
+    assert run.reasons[-1] == ""
 
 
 def test_a_robot_that_is_silent_is_no_start():
@@ -188,5 +249,6 @@ def test_a_robot_that_is_silent_is_no_start():
 def test_the_report_tells_latencies_and_holds():
     report = Run().go(60).session.report()
     assert report["looks"] == 2
+    assert report["look_image_age_ms_worst"] == 0.0
     assert report["plan_latency_ms_p50"] == pytest.approx(0.0, abs=40.0)
     assert report["held_ticks first plan"] > 0

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from df_policy.environment import Verdict
+from df_policy.errors import DfPolicyError
 from df_policy.evaluate import wilson95
 from df_policy.frames import Action
 from df_policy.geometry import Pose
@@ -74,7 +75,7 @@ def test_a_film_log_keeps_episodes_apart_and_pads_plans(tmp_path):
         log.add(2, np.full(3, float(episode)))
         log.end(Verdict(reason == "success", reason))
         log.add(3, np.zeros(3))  # after the verdict: belongs to none
-        log.write()
+    log.write()
     with np.load(path) as film:
         assert film["episode"].tolist() == [0, 0, 1, 1]
         assert film["qpos"][:, 0].tolist() == [0, 0, 1, 1]
@@ -89,6 +90,18 @@ def test_a_film_log_without_moments_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_film_log_that_cannot_be_written_says_so_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DfPolicyError, match="expected to write"):
+        FilmLog(tmp_path / "file" / "episodes.npz")
+
+
+def test_a_result_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DfPolicyError, match="expected to write"):
+        Tally().write(tmp_path / "file" / "result.json", asked=1)
+
+
 SPEC = RobotSpec("arm", ("j1",), {})
 HOME = Action(Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0]), 0.08)
 
@@ -98,8 +111,8 @@ def test_no_target_passes_the_gate_faster_or_farther_than_the_limits(targets):
     gate = TargetGate(SPEC, HOME)
     last = HOME.tool.position_m
     for *position, opening in targets:
-        gate.pose(1, Pose.of(position, [1, 0, 0, 0]))
         gate.gripper(opening)
+        gate.pose(1, Pose.of(position, [1, 0, 0, 0]))
         sent = gate.next()
         step = np.linalg.norm(sent.tool.position_m - last)
         assert step <= SPEC.max_speed_m_s / SPEC.control_rate_hz + 1e-9
@@ -110,10 +123,20 @@ def test_no_target_passes_the_gate_faster_or_farther_than_the_limits(targets):
 def test_targets_of_the_last_episode_do_not_move_the_robot():
     gate = TargetGate(SPEC, HOME)
     gate.reset(100, HOME)
+    gate.gripper(0.0)
     gate.pose(99, Pose.of([0.5, 0.1, 0.3], [1, 0, 0, 0]))
-    gate.gripper(0.0)
     assert gate.next().row() == pytest.approx(HOME.row())
+    gate.gripper(0.01)
     gate.pose(100, Pose.of([0.5, 0.01, 0.3], [1, 0, 0, 0]))
-    gate.gripper(0.0)
-    assert gate.next().tool.position_m[1] == pytest.approx(0.01)
-    assert gate.next().gripper_m == 0.0
+    sent = gate.next()
+    assert sent.tool.position_m[1] == pytest.approx(0.01)
+    assert sent.gripper_m == 0.01
+
+
+def test_a_tick_between_the_two_halves_of_a_target_does_not_mix_them():
+    gate = TargetGate(SPEC, HOME)
+    gate.gripper(0.02)
+    assert gate.next().gripper_m == HOME.gripper_m
+    gate.pose(1, Pose.of([0.5, 0.01, 0.3], [1, 0, 0, 0]))
+    sent = gate.next()
+    assert (sent.gripper_m, sent.tool.position_m[1]) == (0.02, pytest.approx(0.01))
