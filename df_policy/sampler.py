@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -23,9 +24,9 @@ class StepDenoiser(Protocol):
         ...
 
     def predict(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
-    ) -> Float[Tensor, "b d"]:
-        """v of a noised token."""
+        self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+    ) -> Float[Tensor, "*b d"]:
+        """v of noised tokens."""
         ...
 
 
@@ -40,8 +41,9 @@ def sample(
 ) -> Float[Tensor, "b h d"]:
     """Tokens that follow the memory `z`.
 
-    In each row the tokens are visited in order, and the memory is carried through them at their
-    new levels. A token whose level does not change in a row is left as it is.
+    In each row the memory is carried through the tokens as they are, at their levels, and then all
+    tokens that move in this row are denoised in one call: the weights are read once a row, not
+    once a token. A token whose level does not change in a row is left as it is.
 
     Args:
         denoiser: the network.
@@ -52,28 +54,26 @@ def sample(
         generator: all randomness.
         eta: DDIM's share of fresh noise.
 
-    Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 2, with the level of the row in `f`.
+    Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 2. There a token sees the row's new
+    values of the tokens before it; here it sees those that the row began with, as an
+    attention network would.
     """
     batch, device = len(z), z.device
-    horizon = matrix.shape[1]
-    shape = (batch, horizon, width)
-    plan = torch.randn(shape, generator=generator, device=device).unbind(1)
-    tokens = list(plan)
+    shape = (batch, matrix.shape[1], width)
+    tokens = torch.randn(shape, generator=generator, device=device)
     levels = torch.from_numpy(matrix).to(device)
     for row in range(1, len(matrix)):
-        memory = z
-        last = _last_moving(matrix, row)
-        for t in range(last + 1):
-            level, to = levels[row - 1, t].expand(batch), levels[row, t].expand(batch)
-            if matrix[row, t] != matrix[row - 1, t]:
-                v = denoiser.predict(memory, tokens[t], level)
-                tokens[t] = schedule.step(tokens[t], v, level, to, eta, generator)
-            if t < last:
-                memory = denoiser.update(memory, tokens[t], to)
-    return torch.stack(tokens, dim=1)
-
-
-def _last_moving(matrix: Matrix, row: int) -> int:
-    """The last token that this row denoises: later ones need no memory yet."""
-    moving = (matrix[row] != matrix[row - 1]).nonzero()[0]
-    return int(moving[-1]) if len(moving) else -1
+        moving = np.flatnonzero(matrix[row] != matrix[row - 1])
+        if len(moving) == 0:
+            continue
+        memories = [z]
+        for t in range(moving[-1]):
+            level = levels[row - 1, t].expand(batch)
+            memories.append(denoiser.update(memories[-1], tokens[:, t], level))
+        before = torch.stack([memories[t] for t in moving], dim=1)
+        here = torch.from_numpy(moving).to(device)
+        level, to = (levels[r, here].expand(batch, -1) for r in (row - 1, row))
+        x = tokens[:, here]
+        v = denoiser.predict(before, x, level)
+        tokens[:, here] = schedule.step(x, v, level, to, eta, generator)
+    return tokens
