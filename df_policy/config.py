@@ -98,7 +98,7 @@ class SamplerConfig:
 
     horizon: int = 2
     """Tokens planned ahead; the first is executed, the rest bridge until the next plan."""
-    steps: int = 8
+    steps: int = 6
     """DDIM steps a token. With 4, a choice between two fruits now and then ends between them."""
     matrix: Literal["pyramid", "autoregressive", "full_sequence"] = "pyramid"
     lag: float = 1.0

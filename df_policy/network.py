@@ -16,10 +16,10 @@ from df_policy.config import NetworkConfig
 LEVEL_FEATURES = 64
 
 
-def level_features(level: Int[Tensor, "*b"], levels: int) -> Float[Tensor, "*b 64"]:
-    """Sines and cosines of k / K, from half a turn to 128 turns over all levels."""
-    rates = torch.exp2(torch.linspace(-1.0, 7.0, LEVEL_FEATURES // 2, device=level.device))
-    angle = (2.0 * math.pi / levels) * level.unsqueeze(-1).float() * rates
+def level_features(levels: int) -> Float[Tensor, "k 64"]:
+    """For each level 0..K sines and cosines of k / K, from half a turn to 128 turns."""
+    rates = torch.exp2(torch.linspace(-1.0, 7.0, LEVEL_FEATURES // 2))
+    angle = (2.0 * math.pi / levels) * torch.arange(levels + 1).unsqueeze(-1) * rates
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
@@ -79,7 +79,8 @@ class RecurrentDenoiser(nn.Module):
             remembered: the part of a token that a memoryless network may look at.
         """
         super().__init__()
-        self.levels = levels
+        self.register_buffer("level_features", level_features(levels), persistent=False)
+        self.level_features: Tensor
         self.recurrent = config.memory == "recurrent"
         self.memory_width = config.memory_width
         mask = torch.ones(token_width, dtype=torch.bool) if remembered is None else remembered
@@ -115,8 +116,7 @@ class RecurrentDenoiser(nn.Module):
     def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]) -> Float[Tensor, "*b e"]:
         if not self.recurrent:
             x = x * self.remembered
-        features = level_features(level, self.levels)
-        embedded: Tensor = self.embed(torch.cat([x, features], dim=-1))
+        embedded: Tensor = self.embed(torch.cat([x, self.level_features[level]], dim=-1))
         return embedded
 
     def update(
@@ -148,7 +148,7 @@ class RecurrentDenoiser(nn.Module):
         self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
     ) -> Float[Tensor, "*b d"]:
         """v of a token at its level, given the memory before it."""
-        known = torch.cat([z, level_features(level, self.levels)], dim=-1)
+        known = torch.cat([z, self.level_features[level]], dim=-1)
         modulation = self.modulation(self.condition(known))
         h = self.enter(x)
         for block in self.blocks:

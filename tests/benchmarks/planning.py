@@ -24,6 +24,7 @@ SAMPLERS = (
     SamplerConfig(horizon=4),
     SamplerConfig(steps=2),
     SamplerConfig(steps=4),
+    SamplerConfig(steps=10),
     SamplerConfig(steps=20),
     SamplerConfig(matrix="full_sequence"),
     SamplerConfig(matrix="autoregressive"),
