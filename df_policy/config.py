@@ -98,11 +98,14 @@ class SamplerConfig:
 
     horizon: int = 2
     """Tokens planned ahead; the first is executed, the rest bridge until the next plan."""
-    steps: int = 6
-    """DDIM steps a token. With 4, a choice between two fruits now and then ends between them."""
+    steps: int = 4
+    """DDIM steps a token."""
     matrix: Literal["pyramid", "autoregressive", "full_sequence"] = "pyramid"
     lag: float = 1.0
     """Pyramid only: denoising steps that each later token lags behind."""
+    samples: int = 8
+    """Plans drawn at once; the one with most others near it is carried out. It is neither one that
+    ended between two choices nor the rarer choice."""
     eta: float = 0.0
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
 
@@ -110,6 +113,7 @@ class SamplerConfig:
         """Raises DfPolicyError for a value out of its range."""
         _need(self.horizon > 0, "sampler.horizon above 0", self.horizon)
         _need(self.steps > 0, "sampler.steps above 0", self.steps)
+        _need(self.samples > 0, "sampler.samples above 0", self.samples)
         _need(self.lag >= 0.0, "sampler.lag from 0", self.lag)
         _need(0.0 <= self.eta <= 1.0, "sampler.eta from 0 to 1", self.eta)
 

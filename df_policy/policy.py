@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from df_policy import checkpoint
 from df_policy.checkpoint import Checkpoint
 from df_policy.config import SamplerConfig
-from df_policy.device import pick
+from df_policy.device import has_bfloat16, pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.noise import NoiseSchedule
@@ -31,6 +33,16 @@ def scheduling_matrix(sampler: SamplerConfig, levels: int) -> Matrix:
         return matrix(sampler.matrix, sampler.horizon, sampler.steps, levels, sampler.lag)
     except ValueError as error:
         raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error
+
+
+def densest(rows: Float[Tensor, "n w"]) -> int:
+    """The row with the nearest half of all rows around it.
+
+    Where there are two choices it is in the middle of the likelier one: a mean, and a median too,
+    may lie between them.
+    """
+    half = (len(rows) + 1) // 2
+    return int(torch.cdist(rows, rows).sort(1).values[:, :half].sum(1).argmin())
 
 
 class Policy:
@@ -60,10 +72,13 @@ class Policy:
         self.horizon = self.sampler.horizon
         self._codec = trained.codec
         self._device = torch.device(device)
-        self._denoiser = trained.denoiser
+        self._denoiser = deepcopy(trained.denoiser)
+        self.precision = torch.bfloat16 if has_bfloat16(self._device) else torch.float32
+        self._denoiser.predict_in(self.precision)
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
         self._matrix = scheduling_matrix(self.sampler, diffusion.levels)
+        self._seen = self._codec.is_observation().to(self._device)
         self._generator = torch.Generator(self._device)
         self._clean = torch.zeros(1, dtype=torch.long, device=self._device)
         self.reset(0)
@@ -89,6 +104,8 @@ class Policy:
     def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
         """Remember this token, then sample `horizon` tokens that follow it.
 
+        Several plans are drawn; the one with most others near it is returned.
+
         Args:
             observation: what is seen now.
             executed: the `chunk` actions sent since the last call, oldest first; at the first
@@ -101,13 +118,14 @@ class Policy:
         ahead = sample(
             self._denoiser,
             self._schedule,
-            self._z,
+            self._z.expand(self.sampler.samples, -1),
             self._matrix,
             self._codec.width,
             self._generator,
             self.sampler.eta,
         )
-        actions = self._codec.decode_actions(ahead).flatten(1, 2)[0]
+        chosen = densest(ahead[..., ~self._seen].flatten(1))
+        actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(
             start_ns=observation.stamp_ns,
             period_ns=self.spec.period_ns,

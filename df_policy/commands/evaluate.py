@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--film-episodes", type=_natural, default=2, help="0 for no film")
     options.add_argument("--steps", type=_positive, help="denoising steps a token")
+    options.add_argument("--samples", type=_positive, help="plans drawn for one decision")
     options.add_argument("--horizon", type=_positive, help="tokens planned ahead")
     options.add_argument(
         "--matrix", choices=("pyramid", "autoregressive", "full_sequence"), help="denoising order"
@@ -119,7 +120,7 @@ def load_policy(options: argparse.Namespace) -> Policy:
 
     device = pick(options.device)
     trained = checkpoint.load(options.checkpoint, device)
-    names = ("steps", "horizon", "matrix", "eta")
+    names = ("steps", "samples", "horizon", "matrix", "eta")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     sampler = dataclasses.replace(trained.config.sampler, **given)
     return Policy(trained, sampler, device)
@@ -214,6 +215,7 @@ def _write(options: argparse.Namespace, policy: Policy, figures: dict[str, Any])
         "trained": policy.about,
         "config": to_json(policy.config) | {"sampler": dataclasses.asdict(policy.sampler)},
         "device": options.device,
+        "precision": str(policy.precision).removeprefix("torch."),
         "versions": versions(),
     }
     write_text(options.json, json.dumps(record, indent=2) + "\n")

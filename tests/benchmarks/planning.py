@@ -20,6 +20,8 @@ from df_policy.policy import Policy
 
 SAMPLERS = (
     SamplerConfig(),
+    SamplerConfig(samples=1),
+    SamplerConfig(samples=16),
     SamplerConfig(horizon=1),
     SamplerConfig(horizon=4),
     SamplerConfig(steps=2),
@@ -57,12 +59,12 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     trained = checkpoint.load(given.checkpoint)
-    table = Table("horizon", "steps", "matrix", "p50 [ms]", "p99 [ms]", "ratio")
+    table = Table("samples", "horizon", "steps", "matrix", "p50 [ms]", "p99 [ms]", "ratio")
     first = None
     for sampler in SAMPLERS:
         p50, p99 = np.percentile(measure(Policy(trained, sampler), given.decisions), [50, 99])
         first = first or p50
-        row = (sampler.horizon, sampler.steps, sampler.matrix)
+        row = (sampler.samples, sampler.horizon, sampler.steps, sampler.matrix)
         table.add_row(*map(str, row), f"{p50:.2f}", f"{p99:.2f}", f"{p50 / first:.2f}")
     Console().print(table)
 

@@ -11,7 +11,7 @@ from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.geometry import Pose
-from df_policy.policy import Policy
+from df_policy.policy import Policy, densest
 
 
 def observe(seed=0, stamp_ns=0):
@@ -86,3 +86,10 @@ def test_a_refused_observation_leaves_the_memory_as_it_was(policy):
     with pytest.raises(DfPolicyError):
         policy.plan(dataclasses.replace(observe(2), images={}), executed)
     assert np.array_equal(policy.plan(observe(2), executed).actions, want)
+
+
+def test_the_densest_of_many_plans_is_in_the_larger_group_and_not_between_the_groups():
+    rows = torch.tensor([[0.0], [0.1], [0.2], [5.0], [10.0], [10.1]])
+    assert densest(rows) == 1
+    assert densest(rows.flip(0)) == 4
+    assert densest(torch.zeros(1, 3)) == 0
