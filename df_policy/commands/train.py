@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,12 +56,9 @@ def parse(argv: list[str]) -> Arguments:
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--preset", default="fruit_swap")
     name = early.parse_known_args(argv)[0].preset
-    missing: Any = tyro.MISSING
-    start = Arguments(data=missing, out=missing, preset=name, config=preset(name))
     return tyro.cli(
-        Arguments,
+        partial(Arguments, preset=name, config=preset(name)),
         args=argv,
-        default=start,
         prog="python -m df_policy train",
         description="Fit a policy to a recording; every value of the preset can be given.",
         config=(tyro.conf.AvoidSubcommands,),
