@@ -16,6 +16,7 @@ from df_policy.config import SamplerConfig
 from df_policy.device import has_bfloat16, pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
+from df_policy.geometry import Pose
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
@@ -93,6 +94,14 @@ class Policy:
             DfPolicyError: if there is none, or it cannot be read.
         """
         return cls(checkpoint.load(path_or_name, pick(device)), sampler, pick(device))
+
+    def warm_up(self) -> None:
+        """Make one plan from nothing, so that the first real one is not the slow one."""
+        images = {name: np.zeros((*size, 3), np.uint8) for name, size in self.spec.cameras.items()}
+        joints, down = np.zeros(len(self.spec.joint_names)), Pose.of([0.4, 0, 0.3], [1, 0, 0, 0])
+        stamps = dict.fromkeys(images, 0)
+        self.plan(Observation(0, images, stamps, joints, joints, down, 0.0), [])
+        self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Forget the episode; `seed` sets all randomness of the next."""

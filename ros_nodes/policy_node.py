@@ -210,7 +210,8 @@ def load_policy(config: PolicyNodeConfig) -> Planner:
     from df_policy.policy import Policy
 
     torch.set_num_threads(1)
-    policy: Planner = Policy.load(config.checkpoint, device=config.device)
+    policy = Policy.load(config.checkpoint, device=config.device)
+    policy.warm_up()
     return policy
 
 

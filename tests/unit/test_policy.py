@@ -93,3 +93,9 @@ def test_the_densest_of_many_plans_is_in_the_larger_group_and_not_between_the_gr
     assert densest(rows) == 1
     assert densest(rows.flip(0)) == 4
     assert densest(torch.zeros(1, 3)) == 0
+
+
+def test_warming_up_leaves_no_trace(policy):
+    want = play(policy, [1, 2])[-1]
+    policy.warm_up()
+    assert np.array_equal(play(policy, [1, 2])[-1], want)
