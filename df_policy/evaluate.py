@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
 from df_policy.environment import Environment
-from df_policy.frames import Action
+from df_policy.frames import Action, Observation
 from df_policy.plan import Plan, Planner
 
 
@@ -43,6 +43,7 @@ def run_episode(
     """
     planner.reset(seed)
     observation = environment.reset(seed)
+    before: Observation | None = None
     executed: list[Action] = []
     latencies = []
     plan: Plan | None = None
@@ -50,9 +51,10 @@ def run_episode(
         turn = step % planner.chunk
         if plan is None or turn == 0:
             begin = time.perf_counter()
-            plan = planner.plan(observation, executed)
+            plan = planner.plan(replace(observation, before=before), executed)
             latencies.append(1e3 * (time.perf_counter() - begin))
             executed = []
+        before = observation
         observation, sent = environment.step(plan.action(turn))
         executed.append(sent)
         watch(plan)

@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from df_policy.config import Config, preset, to_json
+from df_policy.config import Config, to_json
 from df_policy.errors import DfPolicyError
 from df_policy.files import write_text
+from df_policy.presets import PRESETS, preset
+from df_policy.processes import Stop, stopping
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from df_policy.demonstrations import Demonstrations
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,9 @@ class Arguments:
     """The recording, a zarr store."""
     out: Path
     """The run folder: checkpoint, logs and the state that --resume continues."""
-    preset: str = "fruit_swap"
-    """Settings to start from: fruit_swap, fruit_swap_memoryless or tiny."""
+    preset: Annotated[
+        str, tyro.conf.arg(help=f"Settings to start from: {', '.join(PRESETS)}.")
+    ] = "fruit_swap"
     resume: bool = False
     """Continue the run in --out exactly where it stopped."""
     wandb: str = ""
@@ -63,29 +60,6 @@ def parse(argv: list[str]) -> Arguments:
         description="Fit a policy to a recording; every value of the preset can be given.",
         config=(tyro.conf.AvoidSubcommands,),
     )
-
-
-class Stop(threading.Event):
-    """Set by the first signal that asks to end; `number` is that signal."""
-
-    number = 0
-
-
-@contextmanager
-def stopping() -> Iterator[Stop]:
-    """Within, SIGINT and SIGTERM ask to end after the step under way."""
-    stop = Stop()
-
-    def ask(number: int, _frame: object) -> None:
-        stop.number = stop.number or number
-        stop.set()
-
-    before = [signal.signal(number, ask) for number in STOP_SIGNALS]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(STOP_SIGNALS, before, strict=True):
-            signal.signal(number, handler)
 
 
 def main(argv: list[str]) -> int:

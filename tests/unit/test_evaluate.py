@@ -43,14 +43,12 @@ class Leaper:
 
     spec, chunk = SPEC, 8
 
-    def __init__(self):
-        self.calls = []
-
     def reset(self, seed):
-        self.calls = []
+        self.calls, self.before = [], []
 
     def plan(self, observation, executed):
         self.calls.append((observation.stamp_ns, list(executed)))
+        self.before.append(observation.before)
         goal = Action(Pose.of([0.7, 0, 0.3], [0, 0, 0, 1]), 0.0)
         now = observation.stamp_ns
         return Plan(now, SPEC.period_ns, np.stack([goal.row()] * 16), now)
@@ -69,6 +67,15 @@ def test_the_planner_is_asked_once_a_chunk_and_told_what_was_really_sent():
     assert [a.tool.position_m[0] for a in first] == pytest.approx(
         [0.5 + 0.01 * step for step in range(1, 9)]
     )
+
+
+def test_the_planner_is_told_what_was_seen_one_action_before():
+    planner = Leaper()
+    run_episode(planner, World(), 5)
+    assert planner.before[0] is None
+    for (stamp, _), before in zip(planner.calls[1:], planner.before[1:], strict=True):
+        assert before.stamp_ns == stamp - SPEC.period_ns
+        assert before.before is None
 
 
 def test_the_interval_holds_the_rate_and_never_leaves_0_to_1():
