@@ -43,9 +43,11 @@ def held_out_error(
         levels = torch.full((batch, tokens), level, device=x.device)
         return remember(denoiser, schedule.add(x, noise, levels), levels)[0].flatten(0, 1)
 
-    steps = full_sequence(1, sampler.steps, schedule.levels)
+    # Later tokens matter to the first only where it sees them.
+    horizon = 1 if denoiser.causal else sampler.horizon
+    steps = full_sequence(horizon, sampler.steps, schedule.levels)
     memory = recall(0) if sampler.past == "clean" else recall
-    told = sample(denoiser, schedule, memory, steps, width, generator)
+    told = sample(denoiser, schedule, memory, steps, width, generator)[:, 0]
     got = codec.decode_actions(told.reshape(batch, tokens, width))[:, 1:][real[:, 1:]]
     want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
     return {

@@ -1,6 +1,7 @@
 """A whole run on a small recording: it learns, and it can be stopped anywhere."""
 
 import dataclasses
+import shutil
 import threading
 
 import numpy as np
@@ -67,6 +68,21 @@ def test_every_preset_learns_and_then_plans(tmp_path, name):
     policy.warm_up()
     trained = checkpoint.load(str(tmp_path))
     assert all(np.isfinite(error) for error in trained.about["held_out"].values())
+
+
+def test_an_encoder_that_is_there_already_is_the_one_that_would_be_trained(tmp_path):
+    data, attention = make_demonstrations(), tiny("fruit_swap_attention")
+    Training(data, TINY, tmp_path / "first", {}, Hooks()).run()
+    Training(data, attention, tmp_path / "whole", {}, Hooks()).run()
+    state = tmp_path / "short" / "state"
+    state.mkdir(parents=True)
+    shutil.copy(tmp_path / "first" / "state" / "encoder.safetensors", state)
+    stages = set()
+    hooks = Hooks(on_step=lambda stage, *_: stages.add(stage))
+    Training(data, attention, tmp_path / "short", {}, hooks).run()
+    assert stages == {"policy"}
+    want, got = tensors(tmp_path / "whole"), tensors(tmp_path / "short")
+    assert all(torch.equal(want[name], got[name]) for name in want)
 
 
 def test_every_checkpoint_is_measured_once(tmp_path, monkeypatch):
