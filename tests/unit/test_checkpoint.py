@@ -113,15 +113,18 @@ def test_constant_columns_are_not_modelled_and_come_back():
     torch.testing.assert_close(actions[..., 3:9], want.expand(2, codec.chunk, 6))
 
 
-def test_actions_survive_the_codec():
-    saved = make_checkpoint()
+@pytest.mark.parametrize("name", ["fruit_swap", "fruit_swap_memoryless_two"])
+def test_actions_survive_the_codec(name):
+    saved = make_checkpoint(config=tiny(name))
     codec = saved.codec
     rng = np.random.default_rng(0)
     actions = torch.zeros(5, codec.chunk, 10)
     actions[..., 3], actions[..., 7] = 1.0, -1.0
     actions[..., [0, 1, 2, 9]] = torch.from_numpy(rng.normal(size=(5, codec.chunk, 4))).float()
     latents = torch.zeros(5, 2 * saved.config.encoder.latent)
-    x = codec.encode(latents, torch.zeros(5, 10), actions)
+    here = (latents, torch.zeros(5, 10))
+    x = codec.encode(*here, actions, here if codec.frames == 2 else None)
+    assert int(codec.is_observation().sum()) == codec.frames * codec.observation.width
     assert x.shape == (5, codec.width)
     torch.testing.assert_close(codec.decode_actions(x), actions, atol=1e-5, rtol=1e-5)
 
