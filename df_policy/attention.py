@@ -99,7 +99,7 @@ class AttentionDenoiser(Denoiser):
     def _make_memory(self, config: NetworkConfig) -> None:
         width, window, self.block = config.embedding_width, config.window, config.block
         self.causal = self.block == 1
-        self.start = nn.Parameter(torch.zeros(width))
+        self.start = nn.Parameter(torch.randn(width))  # not 0, where a layer norm is steepest
         self.layers = nn.ModuleList(
             AttentionLayer(width, config.heads, window, self.block) for _ in range(config.layers)
         )
