@@ -64,9 +64,9 @@ class Checkpoint:
 
 def build_denoiser(codec: TokenCodec, config: Config) -> RecurrentDenoiser:
     """An untrained network for the codec's tokens."""
-    return RecurrentDenoiser(
-        codec.width, config.diffusion.levels, config.network, codec.is_observation()
-    )
+    levels = config.diffusion.levels
+    seen, parts = codec.is_observation(), codec.parts()
+    return RecurrentDenoiser(codec.width, levels, config.network, seen, parts)
 
 
 def shipped() -> tuple[str, ...]:

@@ -64,6 +64,12 @@ class DiffusionConfig:
     """Standard deviation added to clean histories, in units of the normalised token."""
     observation_weight: float = 0.25
     """Weight of the predicted observation beside the predicted actions (weight 1)."""
+    doubt: float = 0.0
+    """Share of sequences, for each camera, whose memory reads the camera noised for a while, as
+    when it is not trusted; needs network.levels_for = camera."""
+    forget: float = 0.0
+    """Share of sequences whose memory reads pure noise up to a random token and clean tokens from
+    there on, as when only the newest part of the past is to be looked at."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -73,6 +79,9 @@ class DiffusionConfig:
         _need(self.history_noise >= 0.0, "diffusion.history_noise from 0", self.history_noise)
         weight = self.observation_weight
         _need(weight >= 0.0, "diffusion.observation_weight from 0", weight)
+        for name in ("doubt", "forget"):
+            share = getattr(self, name)
+            _need(0.0 <= share <= 1.0, f"diffusion.{name} from 0 to 1", share)
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,9 @@ class NetworkConfig:
 
     memory: Literal["recurrent", "last_observation"] = "recurrent"
     """`last_observation` forgets all but the newest observation: the memoryless baseline."""
+    levels_for: Literal["token", "camera"] = "token"
+    """What the memory is told a noise level of: each token as a whole, or each camera's part of it
+    and the rest, so that a camera can be distrusted alone."""
     memory_width: int = 256
     embedding_width: int = 256
     width: int = 384
@@ -108,6 +120,13 @@ class SamplerConfig:
     ended between two choices nor the rarer choice."""
     eta: float = 0.0
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
+    trust: Literal["always", "by_surprise"] = "always"
+    """Whether the memory takes each image as it comes, or at a noise level that grows with its age
+    and with how far it is from what was foreseen; see `trust`."""
+    histories: tuple[int, ...] = ()
+    """Beside the whole past, also plan from only so many of its newest tokens, each."""
+    history_weights: tuple[float, ...] = ()
+    """Of the whole past and of each of `histories` in the sum of their predictions."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -116,6 +135,11 @@ class SamplerConfig:
         _need(self.samples > 0, "sampler.samples above 0", self.samples)
         _need(self.lag >= 0.0, "sampler.lag from 0", self.lag)
         _need(0.0 <= self.eta <= 1.0, "sampler.eta from 0 to 1", self.eta)
+        fits = all(tokens > 0 for tokens in self.histories)
+        _need(fits, "sampler.histories above 0", self.histories)
+        count = len(self.histories) + 1 if self.histories else 0
+        fits = len(self.history_weights) == count
+        _need(fits, f"{count} sampler.history_weights", self.history_weights)
 
 
 @dataclass(frozen=True)
@@ -150,11 +174,15 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
+    augment: float = 0.0
+    """Share of images that are changed in light, colour and place, or partly covered; what is
+    reconstructed stays the image as recorded."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
         super().__post_init__()
         _need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
+        _need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
 
 
 @dataclass(frozen=True)
@@ -212,6 +240,9 @@ class Config:
         """Raises DfPolicyError for a value out of its range."""
         steps, levels = self.sampler.steps, self.diffusion.levels
         _need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
+        doubting = self.diffusion.doubt > 0.0 or self.sampler.trust != "always"
+        apart = self.network.levels_for == "camera"
+        _need(apart or not doubting, "network.levels_for camera to doubt a camera", "token")
 
 
 def _tiny() -> Config:

@@ -69,6 +69,7 @@ class RecurrentDenoiser(nn.Module):
         levels: int,
         config: NetworkConfig,
         remembered: Bool[Tensor, "d"] | None = None,
+        parts: Int[Tensor, "d"] | None = None,
     ) -> None:
         """A network for tokens of `token_width` numbers and `levels` noise levels.
 
@@ -77,6 +78,8 @@ class RecurrentDenoiser(nn.Module):
             levels: K.
             config: sizes, and whether there is a memory at all.
             remembered: the part of a token that a memoryless network may look at.
+            parts: which part of a token each number belongs to, 0..p-1; the memory is told a level
+                for each part. Only looked at where `config.levels_for` is `camera`.
         """
         super().__init__()
         self.register_buffer("level_features", level_features(levels), persistent=False)
@@ -86,9 +89,14 @@ class RecurrentDenoiser(nn.Module):
         mask = torch.ones(token_width, dtype=torch.bool) if remembered is None else remembered
         self.register_buffer("remembered", mask.float(), persistent=False)
         self.remembered: Tensor
+        whole = torch.zeros(token_width, dtype=torch.long)
+        by_part = whole if parts is None or config.levels_for == "token" else parts
+        self.register_buffer("parts", by_part, persistent=False)
+        self.parts: Tensor
+        self._part_count = int(by_part.max()) + 1
         embedding = config.embedding_width
         self.embed = nn.Sequential(
-            nn.Linear(token_width + LEVEL_FEATURES, config.width),
+            nn.Linear(token_width + self._part_count * LEVEL_FEATURES, config.width),
             nn.SiLU(),
             nn.Linear(config.width, embedding),
         )
@@ -113,23 +121,34 @@ class RecurrentDenoiser(nn.Module):
         """The memory before the first token."""
         return self.start.expand(batch, -1)
 
-    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]) -> Float[Tensor, "*b e"]:
+    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
         if not self.recurrent:
             x = x * self.remembered
-        embedded: Tensor = self.embed(torch.cat([x, self.level_features[level]], dim=-1))
+        if level.dim() < x.dim():
+            level = level.unsqueeze(-1).expand(*level.shape, self._part_count)
+        features = self.level_features[level].flatten(-2)
+        embedded: Tensor = self.embed(torch.cat([x, features], dim=-1))
         return embedded
 
     def update(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b *p"]
     ) -> Float[Tensor, "b m"]:
-        """z_t: the memory after a token at its level; level 0 is the posterior update."""
+        """z_t: the memory after a token at its level; level 0 is the posterior update.
+
+        Args:
+            z: the memory before it.
+            x: tokens.
+            level: of each token, or of each part of each token.
+        """
         embedded = self._embed(x, level)
         before = z if self.recurrent else self.initial(len(x))
         state = before[:, : self.memory_width].unsqueeze(0).contiguous()
         after, _ = self.recurrence(embedded.unsqueeze(1), state)
         return torch.cat([after[:, 0], embedded], dim=-1)
 
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
+    def scan(
+        self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t *p"]
+    ) -> Float[Tensor, "b t m"]:
         """The memory *before* each token, all at once: what `update` gives token by token."""
         batch, tokens, _ = x.shape
         embedded = self._embed(x, level)

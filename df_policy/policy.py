@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from df_policy import checkpoint
@@ -20,8 +22,10 @@ from df_policy.geometry import Pose
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
-from df_policy.sampler import sample
+from df_policy.sampler import Composed, sample
 from df_policy.schedule import Matrix, matrix
+from df_policy.trust import Surprise, distance, levels_by_part
+from df_policy.trust import level as doubt_level
 
 
 def scheduling_matrix(sampler: SamplerConfig, levels: int) -> Matrix:
@@ -34,6 +38,14 @@ def scheduling_matrix(sampler: SamplerConfig, levels: int) -> Matrix:
         return matrix(sampler.matrix, sampler.horizon, sampler.steps, levels, sampler.lag)
     except ValueError as error:
         raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A token as the memory read it."""
+
+    x: Float[Tensor, "1 d"]
+    level: Int[Tensor, "1 *p"]
 
 
 def densest(rows: Float[Tensor, "n w"]) -> int:
@@ -81,7 +93,8 @@ class Policy:
         self._matrix = scheduling_matrix(self.sampler, diffusion.levels)
         self._seen = self._codec.is_observation().to(self._device)
         self._generator = torch.Generator(self._device)
-        self._clean = torch.zeros(1, dtype=torch.long, device=self._device)
+        self._usual = dict(trained.about.get("surprise", {}))
+        self._check()
         self.reset(0)
 
     @classmethod
@@ -103,9 +116,19 @@ class Policy:
         self.plan(Observation(0, images, stamps, joints, joints, down, 0.0), [])
         self.reset(0)
 
+    def _check(self) -> None:
+        """Raises DfPolicyError if the checkpoint cannot do what the sampler asks for."""
+        if self.sampler.trust == "by_surprise" and set(self._usual) != set(self.spec.cameras):
+            raise DfPolicyError(
+                "expected a checkpoint that was trained with --diffusion.doubt to distrust images "
+                "by surprise, got one without: set sampler.trust to always"
+            )
+
     def reset(self, seed: int) -> None:
         """Forget the episode; `seed` sets all randomness of the next."""
         self._generator.manual_seed(seed)
+        self._newest: deque[Remembered] = deque(maxlen=max(self.sampler.histories, default=0))
+        self._foreseen: Tensor | None = None
         with torch.inference_mode():
             self._z = self._denoiser.initial(1)
 
@@ -123,24 +146,65 @@ class Policy:
         Raises:
             DfPolicyError: if images or actions are not what the policy was trained on.
         """
-        self._z = self._denoiser.update(self._z, self._token(observation, executed), self._clean)
+        trust = self._remember(observation, self._token(observation, executed))
+        denoiser, z = self._composed() if self.sampler.histories else (self._denoiser, self._z)
         ahead = sample(
-            self._denoiser,
+            denoiser,
             self._schedule,
-            self._z.expand(self.sampler.samples, -1),
+            z.expand(self.sampler.samples, -1),
             self._matrix,
             self._codec.width,
             self._generator,
             self.sampler.eta,
         )
         chosen = densest(ahead[..., ~self._seen].flatten(1))
+        self._foreseen = ahead[chosen, :1]
         actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(
             start_ns=observation.stamp_ns,
             period_ns=self.spec.period_ns,
             actions=actions.double().cpu().numpy(),
             observed_ns=observation.stamp_ns,
+            trust=trust,
         )
+
+    def _remember(self, observation: Observation, x: Tensor) -> dict[str, float]:
+        """Let the memory read a token, each camera at its level; how far each was believed."""
+        cameras = self._codec.cameras
+        doubts = dict.fromkeys(cameras, 0)
+        if self.sampler.trust == "by_surprise":
+            doubts = {name: self._doubt(name, observation, x) for name in cameras}
+        level = levels_by_part(doubts, cameras, self._device)
+        if any(doubts.values()):
+            believed = x if self._foreseen is None else self._foreseen
+            part = level[..., self._denoiser.parts]
+            noise = torch.randn(x.shape, generator=self._generator, device=self._device)
+            x = torch.where(part > 0, self._schedule.add_each(believed, noise, part), x)
+        read = Remembered(x, level if self._denoiser.parts.any() else level[:, 0])
+        self._newest.append(read)
+        self._z = self._denoiser.update(self._z, read.x, read.level)
+        return {name: self._schedule.signal(doubt) for name, doubt in doubts.items()}
+
+    def _doubt(self, camera: str, observation: Observation, x: Tensor) -> int:
+        age_ns = observation.stamp_ns - observation.image_stamps_ns[camera]
+        part = self._codec.camera(camera)
+        foreseen = x if self._foreseen is None else self._foreseen  # nothing was yet
+        far = float(distance(x[0, part], foreseen[0, part]))
+        return doubt_level(Surprise(far, age_ns), self._usual[camera], self._schedule)
+
+    def _composed(self) -> tuple[Composed, Tensor]:
+        """The whole past and its newest parts, each as a memory of its own."""
+        memories = [self._z]
+        forgotten = torch.full((1,), self._schedule.levels, device=self._device)
+        for tokens in self.sampler.histories:
+            noise = torch.randn(
+                (1, self._codec.width), generator=self._generator, device=self._device
+            )
+            z = self._denoiser.update(self._denoiser.initial(1), noise, forgotten)
+            for read in list(self._newest)[-tokens:]:
+                z = self._denoiser.update(z, read.x, read.level)
+            memories.append(z)
+        return Composed(self._denoiser, self.sampler.history_weights), torch.cat(memories, -1)
 
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
         if executed and len(executed) != self.chunk:

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from df_policy.augment import augment
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
 from df_policy.demonstrations import Demonstrations, windows
@@ -31,6 +32,7 @@ from df_policy.normalize import Normalizer
 from df_policy.sampler import sample
 from df_policy.schedule import full_sequence
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
+from df_policy.trust import distance
 
 M = TypeVar("M", bound=nn.Module)
 Rows = Int64[np.ndarray, "b"]
@@ -153,8 +155,13 @@ class Training:
             ahead = np.minimum(rows[:, None] + np.arange(config.imitate), ends[pick, None] - 1)
             images = {camera: self._images(camera, rows) for camera in spec.cameras}
             actions = told[torch.from_numpy(ahead)].flatten(1)
+            changed = {
+                camera: augment(image, config.augment, generator)
+                for camera, image in images.items()
+            }
+            known = seen[torch.from_numpy(rows)]
             rebuilt, imitated = module.loss(
-                images, mean_images, seen[torch.from_numpy(rows)], actions, config.salience
+                changed, images, mean_images, known, actions, config.salience
             )
             total = config.reconstruction_weight * rebuilt + imitated
             return {"loss": total, "reconstruction": rebuilt, "imitation": imitated}
@@ -217,6 +224,8 @@ class Training:
             denoiser = fit.averaged()
             error = self._held_out_error(denoiser, schedule, codec, latents)
             about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
+            if config.network.levels_for == "camera":
+                about["surprise"] = self._surprise(denoiser, schedule, codec, latents)
             return Checkpoint(config, self.data.spec, codec, denoiser, about)
 
         def publish(fit: Fit[RecurrentDenoiser]) -> None:
@@ -236,6 +245,38 @@ class Training:
         latents: Float[Tensor, "n l"],
     ) -> dict[str, float]:
         """How far the chunk sampled after each held-out token is from the recorded one."""
+        x, real, told = self._foretold(denoiser, schedule, codec, latents)
+        got = codec.decode_actions(told)[:, 1:][real[:, 1:]]
+        want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
+        return {
+            "position_error_mm": 1e3 * float((got - want)[..., :3].norm(dim=-1).mean()),
+            "gripper_error_mm": 1e3 * float((got - want)[..., 9].abs().mean()),
+        }
+
+    @torch.no_grad()
+    def _surprise(
+        self,
+        denoiser: RecurrentDenoiser,
+        schedule: NoiseSchedule,
+        codec: TokenCodec,
+        latents: Float[Tensor, "n l"],
+    ) -> dict[str, float]:
+        """For each camera the largest distance between a held-out latent and the foreseen one."""
+        x, real, told = self._foretold(denoiser, schedule, codec, latents)
+        far = {
+            name: distance(x[..., codec.camera(name)], told[..., codec.camera(name)])
+            for name in codec.cameras
+        }
+        return {name: float(values[:, 1:][real[:, 1:]].max()) for name, values in far.items()}
+
+    def _foretold(
+        self,
+        denoiser: RecurrentDenoiser,
+        schedule: NoiseSchedule,
+        codec: TokenCodec,
+        latents: Float[Tensor, "n l"],
+    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"], Float[Tensor, "b t d"]]:
+        """All held-out tokens, which are real, and each as sampled from those before it."""
         pick = np.arange(len(self.held_out.ends))
         x, real = self._tokens(codec, latents, self.held_out, pick, np.zeros_like(pick))
         batch, tokens, width = x.shape
@@ -243,12 +284,7 @@ class Training:
         generator = torch.Generator(self.device).manual_seed(0)
         steps = full_sequence(1, self.config.sampler.steps, schedule.levels)
         told = sample(denoiser, schedule, z.flatten(0, 1), steps, width, generator)
-        got = codec.decode_actions(told.reshape(batch, tokens, width))[:, 1:][real[:, 1:]]
-        want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
-        return {
-            "position_error_mm": 1e3 * float((got - want)[..., :3].norm(dim=-1).mean()),
-            "gripper_error_mm": 1e3 * float((got - want)[..., 9].abs().mean()),
-        }
+        return x, real, told.reshape(batch, tokens, width)
 
 
 def _check_window(data: Demonstrations, config: Config) -> None:

@@ -41,10 +41,9 @@ def make_demonstrations(episodes=4, length=40, seed=0):
     )
 
 
-def make_checkpoint(seed=0):
+def make_checkpoint(config=PRESETS["tiny"], seed=0):
     """An untrained policy for SPEC."""
     torch.manual_seed(seed)
-    config = PRESETS["tiny"]
     data = make_demonstrations()
     latents = 2 * config.encoder.latent
     seen = np.concatenate(
