@@ -192,7 +192,9 @@ class PolicyFitConfig(FitConfig):
     steps: int = 20000
     batch: int = 16
     weight_decay: float = 3e-2
-    """Strong, because the demonstrators' rests can be learnt by heart but not foreseen."""
+    exchange_rests: bool = True
+    """Read each rest of a demonstration for as long as another one lasted; see
+    `demonstrations.Rests`."""
 
 
 @dataclass(frozen=True)

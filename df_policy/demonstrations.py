@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,10 +33,13 @@ class Demonstrations:
         parts = [self.tool_position, rotation, self.gripper]
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
+    def episode(self, number: int) -> Int64[np.ndarray, "m"]:
+        """Row numbers of one episode's frames."""
+        return np.arange(self.starts[number], self.ends[number])
+
     def frames(self) -> Int64[np.ndarray, "m"]:
         """Row numbers of all frames of these episodes."""
-        spans = zip(self.starts, self.ends, strict=True)
-        return np.concatenate([np.arange(start, end) for start, end in spans])
+        return np.concatenate([self.episode(number) for number in range(len(self.ends))])
 
     def split(self, held_out: float, seed: int) -> tuple[Demonstrations, Demonstrations]:
         """Training and held-out episodes, drawn by `seed`; the arrays are shared.
@@ -73,8 +76,7 @@ class Windows:
 
 
 def windows(
-    starts: Int64[np.ndarray, "b"],
-    ends: Int64[np.ndarray, "b"],
+    orders: Sequence[Int64[np.ndarray, "m"]],
     offsets: Int64[np.ndarray, "b"],
     tokens: int,
     chunk: int,
@@ -82,19 +84,76 @@ def windows(
     """Contiguous sequences of tokens: each observes a frame `chunk` after the one before.
 
     Args:
-        starts: first frame of each sequence's episode.
-        ends: frame after its last.
+        orders: for each sequence the frames of its episode, in the order in which they are read.
         offsets: frames skipped at its beginning, less than its length.
         tokens: length of the sequences.
         chunk: actions in a token.
     """
     step = offsets[:, None] + chunk * np.arange(tokens)[None, :]  # (b, t)
-    length = (ends - starts)[:, None]
+    length = np.array([len(order) for order in orders])[:, None]
+    frames = np.stack([np.resize(order, length.max()) for order in orders])
     executed = step[:, :, None] + np.arange(-chunk, 0)  # (b, t, c)
     last = length[:, :, None] - 1
+    sequence = np.arange(len(orders))
     return Windows(
-        observation=starts[:, None] + np.minimum(step, length - 1),
-        action=starts[:, None, None] + np.clip(executed, 0, last),
+        observation=frames[sequence[:, None], np.minimum(step, length - 1)],
+        action=frames[sequence[:, None, None], np.clip(executed, 0, last)],
         before=executed < 0,
         real=step < length,
     )
+
+
+_STILL_M, _STILL_ROTATION = 1e-4, 1e-3
+"""Less than this the target does not move from one frame to the next."""
+_ARRIVED_M = 2e-3
+"""Less than this tool and fingers do not move from one frame to the next."""
+_SHORTEST = 3
+"""Frames; fewer may be a reversal of motion."""
+
+
+class Rests:
+    """Stretches of episodes in which nothing moves, and whose length therefore tells nothing.
+
+    Reading each for as long as some other lasted gives new episodes of the same kind. Without
+    this a network with memory learns by heart how long each demonstrator rested when, which
+    cannot be foreseen, and is sure of it on new episodes too.
+    """
+
+    def __init__(self, data: Demonstrations) -> None:
+        """Finds the rests; the last of an episode, when all is done, is none."""
+        moved = _moved(data)
+        self._rests = []
+        for start, end in zip(data.starts, data.ends, strict=True):
+            edges = np.flatnonzero(np.diff(np.r_[True, moved[start:end], True].astype(np.int8)))
+            begins, ends = edges[::2], edges[1::2]
+            long = (ends - begins >= _SHORTEST) & (ends < end - start)
+            self._rests.append(np.stack([begins[long], ends[long]], 1))
+        self.lengths = np.concatenate([np.diff(rest, axis=1)[:, 0] for rest in self._rests])
+        """Of all rests, in frames."""
+        self._data = data
+
+    def exchange(self, episode: int, rng: np.random.Generator) -> Int64[np.ndarray, "m"]:
+        """The frames of an episode in order, each rest as long as one drawn from all.
+
+        The whole is as long as it was: the last frame is repeated, or the end is cut.
+        """
+        frames = self._data.episode(episode)
+        parts, at = [], 0
+        for begin, end in self._rests[episode]:
+            wanted = int(rng.choice(self.lengths))
+            # A rest's first frames may still swing out: frames are added or left out after them.
+            index = np.minimum(np.arange(wanted), end - begin - 1)
+            parts += [frames[at:begin], frames[begin:end][index]]
+            at = end
+        order = np.concatenate([*parts, frames[at:]])
+        missing = max(0, len(frames) - len(order))
+        return np.r_[order, np.full(missing, order[-1])][: len(frames)]
+
+
+def _moved(data: Demonstrations) -> Bool[np.ndarray, "n"]:
+    """Whether the target, the tool or the fingers were elsewhere one frame before."""
+    target = np.abs(np.diff(data.action, axis=0, prepend=data.action[:1]))
+    tool = np.abs(np.diff(data.tool_position, axis=0, prepend=data.tool_position[:1]))
+    fingers = np.abs(np.diff(data.gripper, axis=0, prepend=data.gripper[:1]))
+    aimed = (target[:, [0, 1, 2, 9]].max(1) > _STILL_M) | (target[:, 3:9].max(1) > _STILL_ROTATION)
+    return np.asarray(aimed | (tool.max(1) > _ARRIVED_M) | (fingers.max(1) > _ARRIVED_M))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from df_policy.augment import augment
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
-from df_policy.demonstrations import Demonstrations, windows
+from df_policy.demonstrations import Demonstrations, Rests, windows
 from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
@@ -192,16 +192,15 @@ class Training:
         self,
         codec: TokenCodec,
         latents: Float[Tensor, "n l"],
-        part: Demonstrations,
-        pick: Rows,
+        orders: list[Rows],
         offset: Rows,
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
-        """Sequences of tokens of the picked episodes, and which of them are real."""
+        """Sequences of tokens of episodes whose frames are read in `orders`; which are real."""
         token = self.config.token
-        cut = windows(part.starts[pick], part.ends[pick], offset, token.window, token.chunk)
+        cut = windows(orders, offset, token.window, token.chunk)
         rows = torch.from_numpy(cut.observation)
         before = torch.from_numpy(cut.before).to(self.device)
-        still = self.proprioception[torch.from_numpy(part.starts[pick])]
+        still = self.proprioception[[order[0] for order in orders]]
         actions = self.actions[torch.from_numpy(cut.action)]
         actions = torch.where(before[..., None], still[:, None, None], actions)
         x = codec.encode(latents[rows], self.proprioception[rows], actions)
@@ -212,11 +211,17 @@ class Training:
         torch.manual_seed(config.run.seed)
         schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
         weight = codec.weight().to(self.device)
+        rests = Rests(self.train_part)
 
         def loss(module: RecurrentDenoiser, generator: torch.Generator) -> Losses:
             pick = _draw(len(self.train_part.ends), config.policy_fit.batch, generator)
             offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
-            x, real = self._tokens(codec, latents, self.train_part, pick, offset)
+            if config.policy_fit.exchange_rests:
+                rng = np.random.default_rng(_draw(2**31, 1, generator))
+                orders = [rests.exchange(episode, rng) for episode in pick]
+            else:
+                orders = [self.train_part.episode(episode) for episode in pick]
+            x, real = self._tokens(codec, latents, orders, offset)
             value = sequence_loss(module, schedule, x, real, weight, config.diffusion, generator)
             return {"loss": value}
 
@@ -277,8 +282,8 @@ class Training:
         latents: Float[Tensor, "n l"],
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"], Float[Tensor, "b t d"]]:
         """All held-out tokens, which are real, and each as sampled from those before it."""
-        pick = np.arange(len(self.held_out.ends))
-        x, real = self._tokens(codec, latents, self.held_out, pick, np.zeros_like(pick))
+        orders = [self.held_out.episode(number) for number in range(len(self.held_out.ends))]
+        x, real = self._tokens(codec, latents, orders, np.zeros(len(orders), dtype=np.int64))
         batch, tokens, width = x.shape
         z = denoiser.scan(x, torch.zeros(batch, tokens, dtype=torch.long, device=self.device))
         generator = torch.Generator(self.device).manual_seed(0)
