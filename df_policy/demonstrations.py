@@ -147,7 +147,7 @@ class Rests:
             at = end
         order = np.concatenate([*parts, frames[at:]])
         missing = max(0, len(frames) - len(order))
-        return np.r_[order, np.full(missing, order[-1])][: len(frames)]
+        return np.concatenate([order, np.full(missing, order[-1])])[: len(frames)]
 
 
 def _moved(data: Demonstrations) -> Bool[np.ndarray, "n"]:
