@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
@@ -12,13 +13,30 @@ from df_policy.errors import DfPolicyError
 from df_policy.geometry import rotation_6d
 from df_policy.robot import RobotSpec
 
+Order = Int64[np.ndarray, "_"]
+"""Numbers of an episode's frames, in the order in which they are read."""
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Many images, looked up by number: an array in memory or on disk, or several of them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, rows: Int64[np.ndarray, "m"]) -> UInt8[np.ndarray, "m height width 3"]:
+        """Those with these numbers."""
+        ...
+
 
 @dataclass(frozen=True)
 class Demonstrations:
     """All frames one after another; episode i covers starts[i] .. ends[i] - 1."""
 
     spec: RobotSpec
-    images: Mapping[str, UInt8[np.ndarray, "n height width 3"]]
+    images: Mapping[str, Images]
+    """Camera -> its images; those of several recordings stay where each has them."""
     tool_position: Float32[np.ndarray, "n 3"]
     tool_quat_xyzw: Float32[np.ndarray, "n 4"]
     gripper: Float32[np.ndarray, "n 1"]
@@ -33,7 +51,7 @@ class Demonstrations:
         parts = [self.tool_position, rotation, self.gripper]
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
-    def episode(self, number: int) -> Int64[np.ndarray, "m"]:
+    def episode(self, number: int) -> Order:
         """Row numbers of one episode's frames."""
         return np.arange(self.starts[number], self.ends[number])
 
@@ -61,6 +79,57 @@ class Demonstrations:
         )
 
 
+class JoinedImages:
+    """The images of several recordings one after another, without copying any."""
+
+    def __init__(self, parts: Sequence[Images]) -> None:
+        """Images of one size, in memory or on disk."""
+        self._parts = parts
+        self._begins = np.cumsum([0, *(len(part) for part in parts)])
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return int(self._begins[-1])
+
+    def __getitem__(self, rows: Int64[np.ndarray, "m"]) -> UInt8[np.ndarray, "m height width 3"]:
+        """The images with these numbers."""
+        order = np.argsort(rows, kind="stable")
+        cuts = np.searchsorted(rows[order], self._begins[1:-1])
+        wanted = zip(np.split(rows[order], cuts), self._begins, strict=False)
+        found = [part[mine - b] for part, (mine, b) in zip(self._parts, wanted, strict=True)]
+        return np.concatenate(found)[np.argsort(order)]
+
+
+def join(parts: Sequence[Demonstrations]) -> Demonstrations:
+    """Several recordings as one.
+
+    Raises:
+        DfPolicyError: if they are not of one robot.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for other in parts[1:]:
+        if other.spec != first.spec:
+            raise DfPolicyError(
+                f"expected recordings of one robot, got {first.spec} and {other.spec}; "
+                "train on those that agree"
+            )
+    begins = np.cumsum([0, *(len(part.action) for part in parts[:-1])])
+    rows = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("tool_position", "tool_quat_xyzw", "gripper", "action")
+    }
+    images = {name: JoinedImages([part.images[name] for part in parts]) for name in first.images}
+    return Demonstrations(
+        spec=first.spec,
+        images=images,
+        starts=np.concatenate([p.starts + b for p, b in zip(parts, begins, strict=True)]),
+        ends=np.concatenate([p.ends + b for p, b in zip(parts, begins, strict=True)]),
+        **rows,
+    )
+
+
 @dataclass(frozen=True)
 class Windows:
     """Which frames make up each token of a batch of sequences."""
@@ -76,7 +145,7 @@ class Windows:
 
 
 def windows(
-    orders: Sequence[Int64[np.ndarray, "m"]],
+    orders: Sequence[Order],
     offsets: Int64[np.ndarray, "b"],
     tokens: int,
     chunk: int,
@@ -132,7 +201,7 @@ class Rests:
         """Of all rests, in frames."""
         self._data = data
 
-    def exchange(self, episode: int, rng: np.random.Generator) -> Int64[np.ndarray, "m"]:
+    def exchange(self, episode: int, rng: np.random.Generator) -> Order:
         """The frames of an episode in order, each rest as long as one drawn from all.
 
         The whole is as long as it was: the last frame is repeated, or the end is cut.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from df_policy.augment import augment
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
-from df_policy.demonstrations import Demonstrations, Rests, windows
+from df_policy.demonstrations import Demonstrations, Order, Rests, windows
 from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
@@ -192,7 +192,7 @@ class Training:
         self,
         codec: TokenCodec,
         latents: Float[Tensor, "n l"],
-        orders: list[Rows],
+        orders: list[Order],
         offset: Rows,
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
         """Sequences of tokens of episodes whose frames are read in `orders`; which are real."""
@@ -218,9 +218,9 @@ class Training:
             offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
             if config.policy_fit.exchange_rests:
                 rng = np.random.default_rng(_draw(2**31, 1, generator))
-                orders = [rests.exchange(episode, rng) for episode in pick]
+                orders = [rests.exchange(episode, rng) for episode in pick.tolist()]
             else:
-                orders = [self.train_part.episode(episode) for episode in pick]
+                orders = [self.train_part.episode(episode) for episode in pick.tolist()]
             x, real = self._tokens(codec, latents, orders, offset)
             value = sequence_loss(module, schedule, x, real, weight, config.diffusion, generator)
             return {"loss": value}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from training_data import make_demonstrations
 
-from df_policy.demonstrations import Demonstrations, Rests, windows
+from df_policy.demonstrations import Demonstrations, Rests, join, windows
 from df_policy.errors import DfPolicyError
 from df_policy.robot import RobotSpec
 
@@ -104,3 +105,30 @@ def test_an_exchange_gives_other_episodes():
     rests = Rests(resting([(5, 9), (20, 31), (40, 60)], 60))
     orders = {tuple(rests.exchange(0, np.random.default_rng(seed))) for seed in range(20)}
     assert len(orders) == 4
+
+
+def test_joined_recordings_are_each_as_they_were():
+    parts = [make_demonstrations(episodes, seed=episodes) for episodes in (2, 1, 3)]
+    whole = join(parts)
+    rng = np.random.default_rng(0)
+    at = 0
+    for part in parts:
+        frames = len(part.action)
+        rows = rng.integers(0, frames, 50)
+        for camera, images in part.images.items():
+            assert np.array_equal(whole.images[camera][rows + at], images[rows])
+        assert np.array_equal(whole.action[at : at + frames], part.action)
+        at += frames
+    mixed = rng.permutation(at)
+    one_by_one = [whole.images["front"][mixed[i : i + 1]][0] for i in range(at)]
+    assert np.array_equal(whole.images["front"][mixed], np.stack(one_by_one))
+    lengths = [length for part in parts for length in part.ends - part.starts]
+    assert list(whole.ends - whole.starts) == lengths
+    assert list(whole.ends) == list(np.cumsum(lengths))
+
+
+def test_recordings_of_two_robots_are_not_joined():
+    one = demonstrations(2)
+    other = dataclasses.replace(one, spec=RobotSpec("leg", ("joint",), {}))
+    with pytest.raises(DfPolicyError, match="one robot"):
+        join([one, other])
