@@ -118,7 +118,7 @@ class AttentionDenoiser(Denoiser):
         return torch.cat([self._readable(h, start)[:, 0], kept], dim=-1).expand(batch, -1)
 
     def update(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b *p"]
     ) -> Float[Tensor, "b m"]:
         """z_t: the memory after a token at its level; level 0 is the posterior update."""
         embedded = self._embed(x, level).unsqueeze(1)
@@ -127,7 +127,9 @@ class AttentionDenoiser(Denoiser):
         kept = torch.stack(caches, dim=1).flatten(1)
         return torch.cat([self._readable(h, embedded)[:, 0], kept], dim=-1)
 
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t r"]:
+    def scan(
+        self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t *p"]
+    ) -> Float[Tensor, "b t r"]:
         """For each token of a sequence what `predict` reads of the memory, all at once."""
         return self._through(self.initial(len(x)), x, level)
 
@@ -138,10 +140,11 @@ class AttentionDenoiser(Denoiser):
         return self._through(z, x, self._planned(level))
 
     def _through(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b t d"], level: Int[Tensor, "b t *p"]
     ) -> Float[Tensor, "b t r"]:
         embedded = self._embed(x, level)
-        h, _ = self._attend(z, embedded, self._last_seen(level))
+        whole = level if level.dim() == 2 else level[..., 0]  # its cameras may be noisier
+        h, _ = self._attend(z, embedded, self._last_seen(whole))
         after = self._readable(h, embedded)
         if not self.causal:
             return after

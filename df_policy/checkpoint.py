@@ -72,6 +72,7 @@ def build_denoiser(codec: TokenCodec, config: Config) -> Denoiser:
         config.network,
         remembered=codec.is_observation(),
         predicted=codec.weight() > 0.0,
+        parts=codec.parts(),
     )
 
 

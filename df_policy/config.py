@@ -67,14 +67,21 @@ class DiffusionConfig:
     observation_weight: float = 0.25
     """Weight of the predicted observation beside the predicted actions (weight 1). At 0 none is
     predicted, and of tokens that are planned the memory reads their actions alone."""
+    doubt: float = 0.0
+    """Share of sequences, for each camera, whose memory reads the camera noised for a while, as
+    when it is not trusted; needs network.levels_for = camera."""
+    forget: float = 0.0
+    """Share of sequences whose memory reads pure noise up to a random token and clean tokens from
+    there on, as when only the newest part of the past is to be looked at."""
     shared_level: bool = False
     """One level for all tokens of a sequence, in the memory too, in place of one for each."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
         _need(self.levels > 1, "diffusion.levels above 1", self.levels)
-        share = self.clean_history
-        _need(0.0 <= share <= 1.0, "diffusion.clean_history from 0 to 1", share)
+        for name in ("clean_history", "doubt", "forget"):
+            share = getattr(self, name)
+            _need(0.0 <= share <= 1.0, f"diffusion.{name} from 0 to 1", share)
         _need(self.history_noise >= 0.0, "diffusion.history_noise from 0", self.history_noise)
         weight = self.observation_weight
         _need(weight >= 0.0, "diffusion.observation_weight from 0", weight)
@@ -87,6 +94,9 @@ class NetworkConfig:
     memory: Literal["recurrent", "last_observation", "attention"] = "recurrent"
     """`recurrent`: in a state. `attention`: in a window of tokens. `last_observation` forgets all
     but the newest observation: the memoryless baseline."""
+    levels_for: Literal["token", "camera"] = "token"
+    """What the memory is told a noise level of: each token as a whole, or each camera's part of it
+    and the rest, so that a camera can be distrusted alone."""
     memory_width: int = 256
     embedding_width: int = 256
     width: int = 384
@@ -132,6 +142,13 @@ class SamplerConfig:
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
     past: Literal["clean", "same_level"] = "clean"
     """How a plan reads what was observed: as it is, or noised to the level that the plan is at."""
+    trust: Literal["always", "by_surprise"] = "always"
+    """Whether the memory takes each image as it comes, or at a level that grows with its age and
+    with how far it is from what was foreseen; see `trust`."""
+    histories: tuple[int, ...] = ()
+    """Beside the whole past, plan from only so many of its newest tokens, each."""
+    history_weights: tuple[float, ...] = ()
+    """Of the whole past and of each of `histories` in the sum of their predictions."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -143,6 +160,12 @@ class SamplerConfig:
         if self.past == "same_level":
             level = "sampler.matrix full_sequence where sampler.past is same_level"
             _need(self.matrix == "full_sequence", level, self.matrix)
+        _need(min(self.histories, default=1) > 0, "sampler.histories above 0", self.histories)
+        count = len(self.histories) + 1 if self.histories else 0
+        fits = len(self.history_weights) == count
+        _need(fits, f"{count} sampler.history_weights", self.history_weights)
+        plain = self.past == "clean" or not (self.histories or self.trust != "always")
+        _need(plain, "sampler.past clean with histories or trust by_surprise", self.past)
 
 
 @dataclass(frozen=True)
@@ -177,11 +200,15 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
+    augment: float = 0.0
+    """Share of images that are changed in light, colour and place, or partly covered; what is
+    reconstructed stays the image as recorded."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
         super().__post_init__()
         _need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
+        _need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
 
 
 @dataclass(frozen=True)
@@ -191,7 +218,8 @@ class PolicyFitConfig(FitConfig):
     steps: int = 20000
     batch: int = 16
     weight_decay: float = 3e-2
-    """Strong, because the demonstrators' rests can be learnt by heart but not foreseen."""
+    exchange_rests: bool = True
+    """Read each rest for as long as another one lasted; see `demonstrations.Rests`."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +267,9 @@ class Config:
         """Raises DfPolicyError for a value out of its range."""
         steps, levels = self.sampler.steps, self.diffusion.levels
         _need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
+        doubting = self.diffusion.doubt > 0.0 or self.sampler.trust != "always"
+        apart = self.network.levels_for == "camera"
+        _need(apart or not doubting, "network.levels_for camera to doubt a camera", "token")
 
 
 def to_json(config: Config) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
@@ -12,13 +13,30 @@ from df_policy.errors import DfPolicyError
 from df_policy.geometry import rotation_6d
 from df_policy.robot import RobotSpec
 
+Order = Int64[np.ndarray, "_"]
+"""Numbers of an episode's frames, in the order in which they are read."""
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Many images, looked up by number: an array in memory or on disk, or several of them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, rows: Int64[np.ndarray, "m"]) -> UInt8[np.ndarray, "m height width 3"]:
+        """Those with these numbers."""
+        ...
+
 
 @dataclass(frozen=True)
 class Demonstrations:
     """All frames one after another; episode i covers starts[i] .. ends[i] - 1."""
 
     spec: RobotSpec
-    images: Mapping[str, UInt8[np.ndarray, "n height width 3"]]
+    images: Mapping[str, Images]
+    """Camera -> its images; those of several recordings stay where each has them."""
     tool_position: Float32[np.ndarray, "n 3"]
     tool_quat_xyzw: Float32[np.ndarray, "n 4"]
     gripper: Float32[np.ndarray, "n 1"]
@@ -33,10 +51,13 @@ class Demonstrations:
         parts = [self.tool_position, rotation, self.gripper]
         return np.concatenate(parts, axis=1, dtype=np.float64)
 
+    def episode(self, number: int) -> Order:
+        """Row numbers of one episode's frames."""
+        return np.arange(self.starts[number], self.ends[number])
+
     def frames(self) -> Int64[np.ndarray, "m"]:
         """Row numbers of all frames of these episodes."""
-        spans = zip(self.starts, self.ends, strict=True)
-        return np.concatenate([np.arange(start, end) for start, end in spans])
+        return np.concatenate([self.episode(number) for number in range(len(self.ends))])
 
     def split(self, held_out: float, seed: int) -> tuple[Demonstrations, Demonstrations]:
         """Training and held-out episodes, drawn by `seed`; the arrays are shared.
@@ -58,6 +79,57 @@ class Demonstrations:
         )
 
 
+class JoinedImages:
+    """The images of several recordings one after another, without copying any."""
+
+    def __init__(self, parts: Sequence[Images]) -> None:
+        """Images of one size, in memory or on disk."""
+        self._parts = parts
+        self._begins = np.cumsum([0, *(len(part) for part in parts)])
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return int(self._begins[-1])
+
+    def __getitem__(self, rows: Int64[np.ndarray, "m"]) -> UInt8[np.ndarray, "m height width 3"]:
+        """The images with these numbers."""
+        order = np.argsort(rows, kind="stable")
+        cuts = np.searchsorted(rows[order], self._begins[1:-1])
+        wanted = zip(np.split(rows[order], cuts), self._begins, strict=False)
+        found = [part[mine - b] for part, (mine, b) in zip(self._parts, wanted, strict=True)]
+        return np.concatenate(found)[np.argsort(order)]
+
+
+def join(parts: Sequence[Demonstrations]) -> Demonstrations:
+    """Several recordings as one.
+
+    Raises:
+        DfPolicyError: if they are not of one robot.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    for other in parts[1:]:
+        if other.spec != first.spec:
+            raise DfPolicyError(
+                f"expected recordings of one robot, got {first.spec} and {other.spec}; "
+                "train on those that agree"
+            )
+    begins = np.cumsum([0, *(len(part.action) for part in parts[:-1])])
+    rows = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("tool_position", "tool_quat_xyzw", "gripper", "action")
+    }
+    images = {name: JoinedImages([part.images[name] for part in parts]) for name in first.images}
+    return Demonstrations(
+        spec=first.spec,
+        images=images,
+        starts=np.concatenate([p.starts + b for p, b in zip(parts, begins, strict=True)]),
+        ends=np.concatenate([p.ends + b for p, b in zip(parts, begins, strict=True)]),
+        **rows,
+    )
+
+
 @dataclass(frozen=True)
 class Windows:
     """Which frames make up each token of a batch of sequences."""
@@ -73,8 +145,7 @@ class Windows:
 
 
 def windows(
-    starts: Int64[np.ndarray, "b"],
-    ends: Int64[np.ndarray, "b"],
+    orders: Sequence[Order],
     offsets: Int64[np.ndarray, "b"],
     tokens: int,
     chunk: int,
@@ -82,19 +153,76 @@ def windows(
     """Contiguous sequences of tokens: each observes a frame `chunk` after the one before.
 
     Args:
-        starts: first frame of each sequence's episode.
-        ends: frame after its last.
+        orders: for each sequence the frames of its episode, in the order in which they are read.
         offsets: frames skipped at its beginning, less than its length.
         tokens: length of the sequences.
         chunk: actions in a token.
     """
     step = offsets[:, None] + chunk * np.arange(tokens)[None, :]  # (b, t)
-    length = (ends - starts)[:, None]
+    length = np.array([len(order) for order in orders])[:, None]
+    frames = np.stack([np.resize(order, length.max()) for order in orders])
     executed = step[:, :, None] + np.arange(-chunk, 0)  # (b, t, c)
     last = length[:, :, None] - 1
+    sequence = np.arange(len(orders))
     return Windows(
-        observation=starts[:, None] + np.minimum(step, length - 1),
-        action=starts[:, None, None] + np.clip(executed, 0, last),
+        observation=frames[sequence[:, None], np.minimum(step, length - 1)],
+        action=frames[sequence[:, None, None], np.clip(executed, 0, last)],
         before=executed < 0,
         real=step < length,
     )
+
+
+_STILL_M, _STILL_ROTATION = 1e-4, 1e-3
+"""Less than this the target does not move from one frame to the next."""
+_ARRIVED_M = 2e-3
+"""Less than this tool and fingers do not move from one frame to the next."""
+_SHORTEST = 3
+"""Frames; fewer may be a reversal of motion."""
+
+
+class Rests:
+    """Stretches of episodes in which nothing moves, and whose length therefore tells nothing.
+
+    Reading each for as long as some other lasted gives new episodes of the same kind. Without
+    this a network with memory learns by heart how long each demonstrator rested when, which
+    cannot be foreseen, and is sure of it on new episodes too.
+    """
+
+    def __init__(self, data: Demonstrations) -> None:
+        """Finds the rests; the last of an episode, when all is done, is none."""
+        moved = _moved(data)
+        self._rests = []
+        for start, end in zip(data.starts, data.ends, strict=True):
+            edges = np.flatnonzero(np.diff(np.r_[True, moved[start:end], True].astype(np.int8)))
+            begins, ends = edges[::2], edges[1::2]
+            long = (ends - begins >= _SHORTEST) & (ends < end - start)
+            self._rests.append(np.stack([begins[long], ends[long]], 1))
+        self.lengths = np.concatenate([np.diff(rest, axis=1)[:, 0] for rest in self._rests])
+        """Of all rests, in frames."""
+        self._data = data
+
+    def exchange(self, episode: int, rng: np.random.Generator) -> Order:
+        """The frames of an episode in order, each rest as long as one drawn from all.
+
+        The whole is as long as it was: the last frame is repeated, or the end is cut.
+        """
+        frames = self._data.episode(episode)
+        parts, at = [], 0
+        for begin, end in self._rests[episode]:
+            wanted = int(rng.choice(self.lengths))
+            # A rest's first frames may still swing out: frames are added or left out after them.
+            index = np.minimum(np.arange(wanted), end - begin - 1)
+            parts += [frames[at:begin], frames[begin:end][index]]
+            at = end
+        order = np.concatenate([*parts, frames[at:]])
+        missing = max(0, len(frames) - len(order))
+        return np.concatenate([order, np.full(missing, order[-1])])[: len(frames)]
+
+
+def _moved(data: Demonstrations) -> Bool[np.ndarray, "n"]:
+    """Whether the target, the tool or the fingers were elsewhere one frame before."""
+    target = np.abs(np.diff(data.action, axis=0, prepend=data.action[:1]))
+    tool = np.abs(np.diff(data.tool_position, axis=0, prepend=data.tool_position[:1]))
+    fingers = np.abs(np.diff(data.gripper, axis=0, prepend=data.gripper[:1]))
+    aimed = (target[:, [0, 1, 2, 9]].max(1) > _STILL_M) | (target[:, 3:9].max(1) > _STILL_ROTATION)
+    return np.asarray(aimed | (tool.max(1) > _ARRIVED_M) | (fingers.max(1) > _ARRIVED_M))

@@ -103,16 +103,26 @@ class EncoderTask(nn.Module):
     def loss(
         self,
         images: Mapping[str, Float[Tensor, "b 3 height width"]],
+        recorded: Mapping[str, Float[Tensor, "b 3 height width"]],
         mean_images: Mapping[str, Float[Tensor, "1 3 half_h half_w"]],
         proprioception: Float[Tensor, "b p"],
         actions: Float[Tensor, "b n"],
         salience: float,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Reconstruction error (weighted by salience) and imitation error, each a mean square."""
+        """Reconstruction error (weighted by salience) and imitation error, each a mean square.
+
+        Args:
+            images: what the encoders see.
+            recorded: what the decoders must tell; other than `images` if those were changed.
+            mean_images: of each camera, at half size.
+            proprioception: normalised.
+            actions: the next ones, normalised.
+            salience: extra weight of pixels unlike the mean image.
+        """
         latents, errors = [], []
         for name, encoder in self.encoders.items():
             latent = encoder(images[name])
-            target = nn.functional.avg_pool2d(images[name], 2)
+            target = nn.functional.avg_pool2d(recorded[name], 2)
             unusual = (target - mean_images[name]).abs().amax(1, keepdim=True)
             weight = 1.0 + salience * (unusual / 0.2).clamp(max=1.0)
             errors.append((weight * (self.decoders[name](latent).float() - target) ** 2).mean())

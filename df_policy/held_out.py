@@ -12,27 +12,22 @@ from df_policy.noise import NoiseSchedule
 from df_policy.sampler import remember, sample
 from df_policy.schedule import full_sequence
 from df_policy.tokens import TokenCodec
+from df_policy.trust import distance
 
 
 @torch.no_grad()
-def held_out_error(
+def foretold(
     denoiser: Denoiser,
     schedule: NoiseSchedule,
-    codec: TokenCodec,
     x: Float[Tensor, "b t d"],
-    real: Bool[Tensor, "b t"],
     sampler: SamplerConfig,
-) -> dict[str, float]:
-    """How far the actions sampled for each token are from the recorded ones.
-
-    Each is sampled from the tokens before it, read as the policy would read them.
+) -> Float[Tensor, "b t d"]:
+    """Each token as sampled from those before it, read as the policy would read them.
 
     Args:
         denoiser: the network.
         schedule: the forward process.
-        codec: what made the tokens.
         x: tokens of whole episodes.
-        real: False where they ran past their end.
         sampler: denoising steps, and how the past is read.
     """
     batch, tokens, width = x.shape
@@ -48,9 +43,34 @@ def held_out_error(
     steps = full_sequence(horizon, sampler.steps, schedule.levels)
     memory = recall(0) if sampler.past == "clean" else recall
     told = sample(denoiser, schedule, memory, steps, width, generator)[:, 0]
-    got = codec.decode_actions(told.reshape(batch, tokens, width))[:, 1:][real[:, 1:]]
+    return told.reshape(batch, tokens, width)
+
+
+def held_out_error(
+    codec: TokenCodec,
+    x: Float[Tensor, "b t d"],
+    real: Bool[Tensor, "b t"],
+    told: Float[Tensor, "b t d"],
+) -> dict[str, float]:
+    """How far the actions of `told` are from those of `x`."""
+    got = codec.decode_actions(told)[:, 1:][real[:, 1:]]
     want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
     return {
         "position_error_mm": 1e3 * float((got - want)[..., :3].norm(dim=-1).mean()),
         "gripper_error_mm": 1e3 * float((got - want)[..., 9].abs().mean()),
     }
+
+
+def largest_surprise(
+    codec: TokenCodec,
+    x: Float[Tensor, "b t d"],
+    real: Bool[Tensor, "b t"],
+    told: Float[Tensor, "b t d"],
+) -> dict[str, float]:
+    """For each camera the largest distance between a latent of `x` and the one of `told`."""
+    surprise = {}
+    for name in codec.cameras:
+        part = codec.camera(name)
+        far = distance(x[..., part], told[..., part])
+        surprise[name] = float(far[:, 1:][real[:, 1:]].max())
+    return surprise

@@ -16,12 +16,17 @@ from df_policy.noise import NoiseSchedule
 class SequenceDenoiser(Protocol):
     """What the loss needs of a network; see `network.Denoiser`."""
 
+    parts: Tensor
+    """Which part of a token each number belongs to; the memory is told a level for each part."""
+
     @property
     def causal(self) -> bool:
         """Whether a token's memory knows nothing of the token itself."""
         ...
 
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t r"]:
+    def scan(
+        self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t *p"]
+    ) -> Float[Tensor, "b t r"]:
         """For each token of a sequence what `predict` reads of the memory."""
         ...
 
@@ -39,7 +44,8 @@ def draw_levels(
 
     The first are independent per token and sample. The memory reads clean tokens up to a random
     place and noised ones after it, since that is what it meets at run time: what was observed is
-    clean, what is being planned is not. With a shared level, one draw is all there is.
+    clean, what is being planned is not. In some sequences the first tokens are pure noise instead:
+    a past that is not to be looked at. With a shared level, one draw is all there is.
     """
     device = generator.device
     shape = (batch, 1 if config.shared_level else tokens)
@@ -51,7 +57,40 @@ def draw_levels(
     prefix = torch.randint(0, tokens, (batch,), generator=generator, device=device)
     prefix = prefix.masked_fill(whole, tokens)
     clean = torch.arange(tokens, device=device) < prefix[:, None]
-    return level, level.masked_fill(clean, 0)
+    history = level.masked_fill(clean, 0)
+    if config.forget > 0.0:
+        some = torch.rand(batch, generator=generator, device=device) < config.forget
+        until = torch.randint(1, tokens, (batch,), generator=generator, device=device) * some
+        forgotten = torch.arange(tokens, device=device) < until[:, None]
+        history = history.masked_fill(forgotten, config.levels)
+    return level, history
+
+
+def draw_doubt(
+    history: Int[Tensor, "b t"], parts: int, config: DiffusionConfig, generator: torch.Generator
+) -> Int[Tensor, "b t p"]:
+    """The levels at which the memory reads each part of each token.
+
+    Part 0 is read as the token is. Of the others, each may be noised for one stretch: half of the
+    time to pure noise, as if it were not there, else to one level.
+    """
+    device = generator.device
+    batch, tokens = history.shape
+    shape = (batch, 1, parts)
+
+    def draw(below: int) -> Int[Tensor, "b 1 p"]:
+        return torch.randint(below, shape, generator=generator, device=device)
+
+    def happens(share: float) -> Bool[Tensor, "b 1 p"]:
+        return torch.rand(shape, generator=generator, device=device) < share
+
+    begin, length = draw(tokens), 1 + draw(tokens)
+    level = torch.where(happens(0.5), config.levels, 1 + draw(config.levels))
+    place = torch.arange(tokens, device=device)[None, :, None]
+    doubted = (place >= begin) & (place < begin + length) & happens(config.doubt)
+    doubted[..., 0] = False
+    whole = history.unsqueeze(-1)
+    return torch.where(doubted, torch.maximum(whole, level), whole)
 
 
 def sequence_loss(
@@ -83,6 +122,11 @@ def sequence_loss(
     noised = schedule.add(x, noise, level)
     clean = (history == 0).unsqueeze(-1)
     seen = torch.where(clean, x + config.history_noise * jitter, noised)
+    if config.doubt > 0.0:
+        whole, parts = history.unsqueeze(-1), denoiser.parts
+        history = draw_doubt(history, int(parts.max()) + 1, config, generator)
+        doubted = (history != whole)[..., parts]
+        seen = torch.where(doubted, schedule.add_each(x, jitter, history[..., parts]), seen)
     z = denoiser.scan(seen, history)
     v = denoiser.predict(z, noised, level)
     error = ((v.float() - schedule.velocity(x, noise, level)) ** 2 * weight).sum(-1)

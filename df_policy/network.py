@@ -76,6 +76,7 @@ class Denoiser(nn.Module, ABC):
         config: NetworkConfig,
         remembered: Bool[Tensor, "d"] | None = None,
         predicted: Bool[Tensor, "d"] | None = None,
+        parts: Int[Tensor, "d"] | None = None,
     ) -> None:
         """A network for tokens of `token_width` numbers and `levels` noise levels.
 
@@ -86,6 +87,8 @@ class Denoiser(nn.Module, ABC):
             remembered: the part of a token that a memoryless network may look at.
             predicted: the part that is predicted. The rest of a noised token is never read, for
                 at run time nobody could say it: a token at level 0 was observed, any other not.
+            parts: which part of a token each number belongs to, 0..p-1; the memory is told a level
+                for each part. Only looked at where `config.levels_for` is `camera`.
         """
         super().__init__()
         self.register_buffer("level_features", level_features(levels), persistent=False)
@@ -100,8 +103,13 @@ class Denoiser(nn.Module, ABC):
         self.whole = bool(mask.all())
         self.register_buffer("predicted", mask.float(), persistent=False)
         self.predicted: Tensor
+        whole = torch.zeros(token_width, dtype=torch.long)
+        by_part = whole if parts is None or config.levels_for == "token" else parts
+        self.register_buffer("parts", by_part, persistent=False)
+        self.parts: Tensor
+        self._part_count = int(by_part.max()) + 1
         self.embed = nn.Sequential(
-            nn.Linear(token_width + LEVEL_FEATURES, config.width),
+            nn.Linear(token_width + self._part_count * LEVEL_FEATURES, config.width),
             nn.SiLU(),
             nn.Linear(config.width, config.embedding_width),
         )
@@ -132,12 +140,20 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def update(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b *p"]
     ) -> Float[Tensor, "b m"]:
-        """z_t: the memory after a token at its level; level 0 is the posterior update."""
+        """z_t: the memory after a token at its level; level 0 is the posterior update.
+
+        Args:
+            z: the memory before it.
+            x: tokens.
+            level: of each token, or of each part of each token.
+        """
 
     @abstractmethod
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t r"]:
+    def scan(
+        self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t *p"]
+    ) -> Float[Tensor, "b t r"]:
         """For each token of a sequence what `predict` reads of the memory, all at once."""
 
     @abstractmethod
@@ -146,12 +162,16 @@ class Denoiser(nn.Module, ABC):
     ) -> Float[Tensor, "b h r"]:
         """The same for the tokens of a plan, which follows the memory `z`."""
 
-    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]) -> Float[Tensor, "*b e"]:
+    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Tokens at their levels, (*b,), or at those of their parts, (*b, p)."""
+        if level.dim() < x.dim():
+            level = level.unsqueeze(-1).expand(*level.shape, self._part_count)
         if self.memoryless:
             x = x * self.remembered
         if not self.whole:
-            x = torch.where((level > 0).unsqueeze(-1), x * self.predicted, x)
-        embedded: Tensor = self.embed(torch.cat([x, self.level_features[level]], dim=-1))
+            x = torch.where(level[..., :1] > 0, x * self.predicted, x)
+        features = self.level_features[level].flatten(-2)
+        embedded: Tensor = self.embed(torch.cat([x, features], dim=-1))
         return embedded
 
     def _planned(self, level: Int[Tensor, "*b"]) -> Int[Tensor, "*b"]:
@@ -194,7 +214,7 @@ class RecurrentDenoiser(Denoiser):
         return self.start.expand(batch, -1)
 
     def update(
-        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b *p"]
     ) -> Float[Tensor, "b m"]:
         """z_t: the memory after a token at its level; level 0 is the posterior update."""
         embedded = self._embed(x, level)
@@ -203,7 +223,9 @@ class RecurrentDenoiser(Denoiser):
         after, _ = self.recurrence(embedded.unsqueeze(1), state)
         return torch.cat([after[:, 0], embedded], dim=-1)
 
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
+    def scan(
+        self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t *p"]
+    ) -> Float[Tensor, "b t m"]:
         """The memory *before* each token, all at once: what `update` gives token by token."""
         batch, tokens, _ = x.shape
         embedded = self._embed(x, level)

@@ -57,12 +57,27 @@ class NoiseSchedule:
         """sqrt(abar) and sqrt(1 - abar) at each level, with an axis to broadcast over a token."""
         return self._signal_scale[level].unsqueeze(-1), self._noise_scale[level].unsqueeze(-1)
 
+    def signal(self, level: int) -> float:
+        """sqrt(abar): the share of a token at this level that is signal."""
+        return float(self._signal_scale[level])
+
+    def level_of(self, ratio: float) -> int:
+        """The first level whose noise is at least `ratio` times its signal; K for infinity."""
+        ratios = self._noise_scale / self._signal_scale
+        return int(torch.searchsorted(ratios, ratio).clamp(max=self.levels))
+
     def add(
         self, x: Float[Tensor, "*b d"], noise: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
     ) -> Float[Tensor, "*b d"]:
         """x^k: tokens at their levels."""
         signal_scale, noise_scale = self.scales(level)
         return signal_scale * x + noise_scale * noise
+
+    def add_each(
+        self, x: Float[Tensor, "*b d"], noise: Float[Tensor, "*b d"], level: Int[Tensor, "*b d"]
+    ) -> Float[Tensor, "*b d"]:
+        """The same where each number of a token has a level of its own."""
+        return self.add(x.unsqueeze(-1), noise.unsqueeze(-1), level).squeeze(-1)
 
     def velocity(
         self, x: Float[Tensor, "*b d"], noise: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,8 @@ class Plan:
     actions: Float64[np.ndarray, "h 10"]
     observed_ns: int
     """Stamp of the newest observation that went in."""
+    trust: Mapping[str, float] = field(default_factory=dict)
+    """Camera -> how far its image was believed: 1 fully, 0 not at all."""
 
     @property
     def end_ns(self) -> int:

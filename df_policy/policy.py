@@ -17,10 +17,11 @@ from df_policy.device import has_bfloat16, pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
+from df_policy.memory import Memory
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
-from df_policy.sampler import Recall, remember, sample
+from df_policy.sampler import sample
 from df_policy.schedule import Matrix, matrix
 
 
@@ -81,7 +82,15 @@ class Policy:
         self._matrix = scheduling_matrix(self.sampler, diffusion.levels)
         self._seen = self._codec.is_observation().to(self._device)
         self._generator = torch.Generator(self._device)
-        self._clean = torch.zeros(1, dtype=torch.long, device=self._device)
+        usual = trained.about.get("surprise", {})
+        if self.sampler.trust == "by_surprise" and set(usual) != set(self.spec.cameras):
+            raise DfPolicyError(
+                "expected a checkpoint that was trained with --diffusion.doubt to distrust images "
+                "by surprise, got one without: set sampler.trust to always"
+            )
+        self._memory = Memory(
+            self._denoiser, self._schedule, self._codec, self.sampler, usual, self._generator
+        )
         self.reset(0)
 
     @classmethod
@@ -106,9 +115,7 @@ class Policy:
     def reset(self, seed: int) -> None:
         """Forget the episode; `seed` sets all randomness of the next."""
         self._generator.manual_seed(seed)
-        with torch.inference_mode():
-            self._z = self._denoiser.initial(1)
-            self._past = torch.zeros(1, 0, self._codec.width, device=self._device)
+        self._memory.reset()
 
     @torch.inference_mode()
     def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
@@ -124,49 +131,31 @@ class Policy:
         Raises:
             DfPolicyError: if images or actions are not what the policy was trained on.
         """
-        self._remember(self._token(observation, executed))
+        ages_ns = {
+            name: observation.stamp_ns - stamp_ns
+            for name, stamp_ns in observation.image_stamps_ns.items()
+        }
+        trust = self._memory.read(self._token(observation, executed), ages_ns)
+        denoiser, known = self._memory.known()
         ahead = sample(
-            self._denoiser,
+            denoiser,
             self._schedule,
-            self._memory(),
+            known,
             self._matrix,
             self._codec.width,
             self._generator,
             self.sampler.eta,
         )
         chosen = densest(ahead[..., ~self._seen].flatten(1))
+        self._memory.foreseen = ahead[chosen, :1]
         actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(
             start_ns=observation.stamp_ns,
             period_ns=self.spec.period_ns,
             actions=actions.double().cpu().numpy(),
             observed_ns=observation.stamp_ns,
+            trust=trust,
         )
-
-    def _remember(self, token: Float[Tensor, "1 d"]) -> None:
-        if self.sampler.past == "clean":
-            self._z = self._denoiser.update(self._z, token, self._clean)
-        else:
-            newest = self.config.token.window
-            self._past = torch.cat([self._past, token[:, None]], dim=1)[:, -newest:]
-
-    def _memory(self) -> Tensor | Recall:
-        """What is known, for each sample; or how it reads at the level that a plan is at.
-
-        A past at the plan's level gets its noise once a plan: then it is the path by which DDIM
-        would have come to the past as it was.
-        """
-        samples = self.sampler.samples
-        if self.sampler.past == "clean":
-            return self._z.expand(samples, -1)
-        past = self._past.expand(samples, -1, -1)
-        noise = torch.randn(past.shape, generator=self._generator, device=self._device)
-
-        def recall(level: int) -> Tensor:
-            levels = torch.full(past.shape[:2], level, device=self._device)
-            return remember(self._denoiser, self._schedule.add(past, noise, levels), levels)[1]
-
-        return recall
 
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
         if executed and len(executed) != self.chunk:

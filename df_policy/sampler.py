@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -59,6 +59,61 @@ def remember(
         before.append(z)
         z = denoiser.update(z, x[:, t], level[:, t])
     return torch.stack(before, dim=1), z
+
+
+class Composed:
+    """One denoiser told several memories of the same past: its predictions are summed by weight.
+
+    The memories lie side by side in one flat vector, so that whoever samples need not know.
+
+    Source: history guidance, Song et al. 2025 (arXiv:2502.06764), section 4, without the
+    unconditional term.
+    """
+
+    def __init__(self, denoiser: StepDenoiser, weights: Sequence[float]) -> None:
+        """Memories with these weights.
+
+        Args:
+            denoiser: the network.
+            weights: one for each memory.
+        """
+        self._denoiser = denoiser
+        self._weights = tuple(weights)
+        self.causal = denoiser.causal
+
+    def initial(self, batch: int) -> Float[Tensor, "b m"]:
+        """All of them before the first token."""
+        return self._denoiser.initial(batch).repeat(1, len(self._weights))
+
+    def update(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b m"]:
+        """Each after a token."""
+        count = len(self._weights)
+        each = z.reshape(count * len(z), -1)
+        tokens = x.repeat_interleave(count, 0), level.repeat_interleave(count, 0)
+        return self._denoiser.update(each, *tokens).reshape(len(z), -1)
+
+    def ahead(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b h d"], level: Int[Tensor, "b h"]
+    ) -> Float[Tensor, "b h r"]:
+        """What `predict` reads of each, side by side."""
+        count = len(self._weights)
+        each = z.reshape(count * len(z), -1)
+        tokens = x.repeat_interleave(count, 0), level.repeat_interleave(count, 0)
+        read = self._denoiser.ahead(each, *tokens)
+        return read.reshape(len(z), count, *read.shape[1:]).transpose(1, 2).flatten(2)
+
+    def predict(
+        self, z: Float[Tensor, "*b r"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+    ) -> Float[Tensor, "*b d"]:
+        """The weighted sum of v given each memory."""
+        count = len(self._weights)
+        each = z.reshape(*z.shape[:-1], count, -1)
+        others = x.unsqueeze(-2).expand(*x.shape[:-1], count, -1)
+        v = self._denoiser.predict(each, others, level.unsqueeze(-1).expand(*level.shape, count))
+        weights = torch.tensor(self._weights, device=v.device, dtype=v.dtype)
+        return (weights.unsqueeze(-1) * v).sum(-2)
 
 
 def sample(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from df_policy.config import Config
@@ -36,6 +36,7 @@ class TokenCodec(nn.Module):
         """
         super().__init__()
         self.chunk, self.frames = config.token.chunk, config.token.frames
+        self.window, self._latent = config.token.window, config.encoder.latent
         self.observation_weight = config.diffusion.observation_weight
         self.cameras = tuple(sorted(spec.cameras))
         self.encoders = nn.ModuleDict(
@@ -57,6 +58,18 @@ class TokenCodec(nn.Module):
     def is_observation(self) -> Bool[Tensor, "d"]:
         """Which numbers of a token are the observation's."""
         return torch.arange(self.width) < self.observation_width
+
+    def parts(self) -> Int[Tensor, "d"]:
+        """Which part of a token each number belongs to: 1, 2, ... the cameras, 0 the rest."""
+        part = torch.zeros(self.width, dtype=torch.long)
+        for number, name in enumerate(self.cameras):
+            part[self.camera(name)] = number + 1
+        return part
+
+    def camera(self, name: str) -> slice:
+        """Where the latent of a camera's newest image is in a token."""
+        begin = self.cameras.index(name) * self._latent
+        return slice(begin, begin + self._latent)
 
     def weight(self) -> Float[Tensor, "d"]:
         """Weight of each number in the loss: actions share 1, the observation its own weight."""

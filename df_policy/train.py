@@ -17,14 +17,15 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from df_policy.augment import augment
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config, FitConfig
-from df_policy.demonstrations import Demonstrations, windows
+from df_policy.demonstrations import Demonstrations, Order, Rests, windows
 from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
-from df_policy.held_out import held_out_error
+from df_policy.held_out import foretold, held_out_error, largest_surprise
 from df_policy.loss import sequence_loss
 from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
@@ -152,8 +153,13 @@ class Training:
             ahead = np.minimum(rows[:, None] + np.arange(config.imitate), ends[pick, None] - 1)
             images = {camera: self._images(camera, rows) for camera in spec.cameras}
             actions = told[torch.from_numpy(ahead)].flatten(1)
+            changed = {
+                camera: augment(image, config.augment, generator)
+                for camera, image in images.items()
+            }
+            known = seen[torch.from_numpy(rows)]
             rebuilt, imitated = module.loss(
-                images, mean_images, seen[torch.from_numpy(rows)], actions, config.salience
+                changed, images, mean_images, known, actions, config.salience
             )
             total = config.reconstruction_weight * rebuilt + imitated
             return {"loss": total, "reconstruction": rebuilt, "imitation": imitated}
@@ -184,22 +190,21 @@ class Training:
         self,
         codec: TokenCodec,
         latents: Float[Tensor, "n l"],
-        part: Demonstrations,
-        pick: Rows,
+        orders: list[Order],
         offset: Rows,
     ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
-        """Sequences of tokens of the picked episodes, and which of them are real."""
+        """Sequences of tokens of episodes whose frames are read in `orders`; which are real."""
         token = self.config.token
-        cut = windows(part.starts[pick], part.ends[pick], offset, token.window, token.chunk)
+        cut = windows(orders, offset, token.window, token.chunk)
         rows = torch.from_numpy(cut.observation)
         before = torch.from_numpy(cut.before).to(self.device)
-        still = self.proprioception[torch.from_numpy(part.starts[pick])]
+        first = torch.tensor([order[0] for order in orders])
+        still = self.proprioception[first]
         actions = self.actions[torch.from_numpy(cut.action)]
         actions = torch.where(before[..., None], still[:, None, None], actions)
         earlier = None
         if token.frames == 2:
-            first = torch.from_numpy(part.starts[pick])[:, None]
-            one_before = torch.maximum(rows - 1, first)
+            one_before = torch.maximum(rows - 1, first[:, None])
             earlier = (latents[one_before], self.proprioception[one_before])
         x = codec.encode(latents[rows], self.proprioception[rows], actions, earlier)
         return x, torch.from_numpy(cut.real).to(self.device)
@@ -209,21 +214,29 @@ class Training:
         torch.manual_seed(config.run.seed)
         schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
         weight = codec.weight().to(self.device)
+        rests = Rests(self.train_part)
 
         def loss(module: Denoiser, generator: torch.Generator) -> Losses:
             pick = _draw(len(self.train_part.ends), config.policy_fit.batch, generator)
             offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
-            x, real = self._tokens(codec, latents, self.train_part, pick, offset)
+            if config.policy_fit.exchange_rests:
+                rng = np.random.default_rng(_draw(2**31, 1, generator))
+                orders = [rests.exchange(episode, rng) for episode in pick.tolist()]
+            else:
+                orders = [self.train_part.episode(episode) for episode in pick.tolist()]
+            x, real = self._tokens(codec, latents, orders, offset)
             value = sequence_loss(module, schedule, x, real, weight, config.diffusion, generator)
             return {"loss": value}
 
-        held_out = np.arange(len(self.held_out.ends))
-        unseen = self._tokens(codec, latents, self.held_out, held_out, np.zeros_like(held_out))
+        held_out = [self.held_out.episode(number) for number in range(len(self.held_out.ends))]
+        unseen = self._tokens(codec, latents, held_out, np.zeros(len(held_out), dtype=np.int64))
 
         def checkpoint(fit: Fit[Denoiser]) -> Checkpoint:
             denoiser = fit.averaged()
-            error = held_out_error(denoiser, schedule, codec, *unseen, config.sampler)
+            told = foretold(denoiser, schedule, unseen[0], config.sampler)
+            error = held_out_error(codec, *unseen, told)
             about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
+            about["surprise"] = largest_surprise(codec, *unseen, told)
             return Checkpoint(config, self.data.spec, codec, denoiser, about)
 
         newest: Checkpoint | None = None

@@ -21,7 +21,7 @@ from df_policy.presets import PRESETS, preset
 from df_policy.processes import Stop, stopping
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from df_policy.demonstrations import Demonstrations
 
@@ -40,8 +40,8 @@ ENCODER_SETTINGS = (
 class Arguments:
     """Fit a policy to a recording; every value of the preset can be given as an option."""
 
-    data: Path
-    """The recording, a zarr store."""
+    data: tuple[Path, ...]
+    """The recording, a zarr store; or several, to be learnt from together."""
     out: Path
     """The run folder: checkpoint, logs and the state that --resume continues."""
     preset: Annotated[
@@ -212,25 +212,37 @@ def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
         )
 
 
-def _demonstrations(path: Path, progress: Progress) -> tuple[Demonstrations, dict[str, Any]]:
+def _demonstrations(
+    paths: tuple[Path, ...], progress: Progress
+) -> tuple[Demonstrations, dict[str, Any]]:
+    import numpy as np
+
     from df_policy.data.cache import load_cache
+    from df_policy.demonstrations import join
     from df_policy.provenance import versions
 
-    task = progress.add_task("decode", total=1, note="")
-    episodes = load_cache(
-        path, progress=lambda done, of: progress.update(task, completed=done, total=of)
-    )
-    progress.update(task, completed=1, total=1, note=f"{len(episodes.ends)} episodes")
-    content = hashlib.sha256(episodes.ends.tobytes() + episodes.action.tobytes())
+    recordings = []
+    for path in paths:
+        task = progress.add_task("decode", total=1, note="")
+        show = partial(_decoded, progress, task)
+        recordings.append(load_cache(path, progress=show))
+        episodes = len(recordings[-1].ends)
+        progress.update(task, completed=1, total=1, note=f"{episodes} episodes of {path.name}")
+    data = join([recording.demonstrations() for recording in recordings])
+    content = hashlib.sha256(data.ends.tobytes() + data.action.tobytes())
     about: dict[str, Any] = {
-        "data": path.name,
+        "data": " ".join(path.name for path in paths),
         "fingerprint": content.hexdigest()[:16],
-        "episodes": len(episodes.ends),
-        "frames": len(episodes.action),
-        "task": episodes.task,
+        "episodes": len(data.ends),
+        "frames": len(data.action),
+        "task": recordings[0].task,
         "versions": versions(),
     }
-    drawn = episodes.seeds[episodes.seeds >= 0]
-    if len(drawn):
-        about["recorded_seeds"] = [int(drawn.min()), int(drawn.max())]
-    return episodes.demonstrations(), about
+    seeds = np.concatenate([recording.seeds for recording in recordings])
+    if (seeds >= 0).any():
+        about["recorded_seeds"] = [int(seeds[seeds >= 0].min()), int(seeds.max())]
+    return data, about
+
+
+def _decoded(progress: Progress, task: TaskID, done: int, of: int) -> None:
+    progress.update(task, completed=done, total=of)

@@ -1,11 +1,14 @@
 """Windows are contiguous, stay in their episode, and say where they padded."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from training_data import make_demonstrations
 
-from df_policy.demonstrations import Demonstrations, windows
+from df_policy.demonstrations import Demonstrations, Rests, join, windows
 from df_policy.errors import DfPolicyError
 from df_policy.robot import RobotSpec
 
@@ -19,7 +22,7 @@ from df_policy.robot import RobotSpec
 )
 def test_a_window_is_the_episode_read_in_chunks(start, length, data, tokens, chunk):
     offset = data.draw(st.integers(0, length - 1))
-    one = windows(np.array([start]), np.array([start + length]), np.array([offset]), tokens, chunk)
+    one = windows([np.arange(start, start + length)], np.array([offset]), tokens, chunk)
     for t in range(tokens):
         step = offset + t * chunk
         assert one.real[0, t] == (step < length)
@@ -61,3 +64,71 @@ def test_one_episode_cannot_be_split():
 def test_proprioception_is_the_action_that_stays():
     row = demonstrations(2).proprioception()[0]
     assert list(row) == pytest.approx([0, 0, 0, 1, 0, 0, 0, 1, 0, 0.08])
+
+
+def resting(rests, end):
+    """One episode that moves but in `rests`, pairs of first frame and frame after the last."""
+    moving = np.ones(end, dtype=bool)
+    for begin, after in rests:
+        moving[begin:after] = False
+    position = np.cumsum(0.01 * moving).astype(np.float32)
+    data = demonstrations(1)
+    return dataclasses.replace(
+        data,
+        tool_position=np.repeat(position[:, None], 3, 1),
+        tool_quat_xyzw=np.tile(np.array([0, 0, 0, 1], np.float32), (end, 1)),
+        gripper=np.full((end, 1), 0.08, np.float32),
+        action=np.repeat(position[:, None], 10, 1),
+        starts=np.array([0]),
+        ends=np.array([end]),
+    )
+
+
+def test_rests_are_found_but_for_short_ones_and_the_last():
+    rests = Rests(resting([(5, 9), (12, 14), (20, 31), (40, 60)], 60))
+    assert sorted(rests.lengths) == [4, 11]
+
+
+@given(seed=st.integers(0, 999))
+def test_an_exchange_changes_only_how_long_rests_are(seed):
+    data = resting([(5, 9), (20, 31), (40, 60)], 60)
+    order = Rests(data).exchange(0, np.random.default_rng(seed))
+    assert len(order) == 60
+    assert (np.diff(order) >= 0).all()
+    moving = [frame for frame in range(60) if not (5 <= frame < 9 or 20 <= frame < 31)]
+    assert set(moving[: 5 + 11 + 9]) <= set(order.tolist())
+    for begin, end in ((5, 9), (20, 31)):
+        assert ((order >= begin) & (order < end)).sum() in (4, 11)
+
+
+def test_an_exchange_gives_other_episodes():
+    rests = Rests(resting([(5, 9), (20, 31), (40, 60)], 60))
+    orders = {tuple(rests.exchange(0, np.random.default_rng(seed))) for seed in range(20)}
+    assert len(orders) == 4
+
+
+def test_joined_recordings_are_each_as_they_were():
+    parts = [make_demonstrations(episodes, seed=episodes) for episodes in (2, 1, 3)]
+    whole = join(parts)
+    rng = np.random.default_rng(0)
+    at = 0
+    for part in parts:
+        frames = len(part.action)
+        rows = rng.integers(0, frames, 50)
+        for camera, images in part.images.items():
+            assert np.array_equal(whole.images[camera][rows + at], images[rows])
+        assert np.array_equal(whole.action[at : at + frames], part.action)
+        at += frames
+    mixed = rng.permutation(at)
+    one_by_one = [whole.images["front"][mixed[i : i + 1]][0] for i in range(at)]
+    assert np.array_equal(whole.images["front"][mixed], np.stack(one_by_one))
+    lengths = [length for part in parts for length in part.ends - part.starts]
+    assert list(whole.ends - whole.starts) == lengths
+    assert list(whole.ends) == list(np.cumsum(lengths))
+
+
+def test_recordings_of_two_robots_are_not_joined():
+    one = demonstrations(2)
+    other = dataclasses.replace(one, spec=RobotSpec("leg", ("joint",), {}))
+    with pytest.raises(DfPolicyError, match="one robot"):
+        join([one, other])

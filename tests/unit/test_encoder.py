@@ -29,7 +29,7 @@ def test_both_losses_fall_on_a_fixed_batch():
     optimizer = torch.optim.Adam(task.parameters(), 3e-3)
     history = []
     for _ in range(80):
-        losses = task.loss(images, mean, seen, told, salience=6.0)
+        losses = task.loss(images, images, mean, seen, told, salience=6.0)
         optimizer.zero_grad()
         sum(losses).backward()
         optimizer.step()
@@ -48,7 +48,11 @@ def test_salience_makes_unusual_pixels_count_more():
     rest = (torch.zeros(4, 1), torch.zeros(4, 1))
 
     def error(images, salience):
-        return float(task.loss({"front": images}, mean, *rest, salience=salience)[0].detach())
+        return float(
+            task.loss({"front": images}, {"front": images}, mean, *rest, salience=salience)[
+                0
+            ].detach()
+        )
 
     assert error(odd, 6.0) > error(odd, 0.0)
     assert error(plain, 6.0) == error(plain, 0.0)

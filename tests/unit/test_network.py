@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from df_policy.attention import AttentionDenoiser
 from df_policy.config import DiffusionConfig, NetworkConfig
-from df_policy.loss import draw_levels, sequence_loss
+from df_policy.loss import draw_doubt, draw_levels, sequence_loss
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 
@@ -106,6 +106,35 @@ def test_where_actions_alone_are_predicted_no_observation_is_invented(memory):
     assert torch.equal(network.ahead(z, x, clean), network.ahead(z, other, clean))
 
 
+def by_part():
+    torch.manual_seed(0)
+    config = NetworkConfig(
+        "recurrent", "camera", memory_width=12, embedding_width=10, width=16, blocks=2
+    )
+    return RecurrentDenoiser(WIDTH, LEVELS, config, parts=torch.tensor([1, 1, 2, 2, 0, 0, 0]))
+
+
+def test_one_level_for_a_token_is_that_level_for_each_of_its_parts():
+    network = by_part()
+    x, level = sequence()
+    each = level.unsqueeze(-1).expand(-1, -1, 3)
+    assert torch.equal(network.scan(x, level), network.scan(x, each))
+    z = network.initial(3)
+    assert torch.equal(
+        network.update(z, x[:, 0], level[:, 0]), network.update(z, x[:, 0], each[:, 0])
+    )
+
+
+def test_the_memory_can_tell_which_part_is_noised():
+    network = by_part()
+    x, _ = sequence()
+    levels = torch.zeros(3, 3, dtype=torch.long)
+    levels[torch.arange(3), torch.arange(3)] = LEVELS
+    z = [network.update(network.initial(3), x[:, 0], row.expand(3, 3)) for row in levels]
+    assert not torch.equal(z[0], z[1])
+    assert not torch.equal(z[1], z[2])
+
+
 @pytest.mark.parametrize("memory", KINDS)
 def test_the_level_matters_to_memory_and_prediction(memory):
     network = make(memory)
@@ -140,6 +169,31 @@ def test_a_shared_level_is_one_for_all_tokens_and_the_memory_reads_them_at_it():
     assert (int(level.min()), int(level.max())) == (1, LEVELS)
 
 
+def test_some_sequences_forget_their_beginning():
+    config = DiffusionConfig(levels=LEVELS, clean_history=1.0, forget=0.3)
+    _, history = draw_levels(4000, 6, config, torch.Generator().manual_seed(0))
+    forgotten = history == LEVELS
+    assert bool((forgotten[:, 1:] <= forgotten[:, :-1]).all()), "only a beginning is forgotten"
+    assert bool((history[~forgotten] == 0).all())
+    assert not bool(forgotten[:, -1].any()), "something is left to look at"
+    assert float(forgotten[:, 0].float().mean()) == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_camera_is_doubted_for_one_stretch_and_never_less_than_its_token():
+    config = DiffusionConfig(levels=LEVELS, doubt=0.4)
+    generator = torch.Generator().manual_seed(0)
+    _, history = draw_levels(4000, 6, config, generator)
+    level = draw_doubt(history, 3, config, generator)
+    assert torch.equal(level[..., 0], history)
+    assert bool((level >= history.unsqueeze(-1)).all())
+    clean = draw_doubt(torch.zeros_like(history), 3, config, generator)[..., 1]
+    doubted = clean > 0
+    starts = doubted[:, 0].long() + (doubted[:, 1:] & ~doubted[:, :-1]).sum(1)
+    assert int(starts.max()) == 1
+    assert float(doubted.any(1).float().mean()) == pytest.approx(0.4, abs=0.03)
+    assert float((clean[doubted] == LEVELS).float().mean()) == pytest.approx(0.5, abs=0.05)
+
+
 class Oracle(torch.nn.Module):
     """Knows the clean tokens: its v is exact."""
 
@@ -148,6 +202,7 @@ class Oracle(torch.nn.Module):
     def __init__(self, x, schedule):
         super().__init__()
         self.x, self.schedule = x, schedule
+        self.parts = torch.zeros(WIDTH, dtype=torch.long)
 
     def scan(self, x, level):
         return torch.zeros(*x.shape[:2], 1)

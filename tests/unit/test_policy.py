@@ -93,13 +93,64 @@ def test_a_decision_costs_the_same_memory_at_any_time(name):
     policy = make(name)
     window = policy.config.token.window
     play(policy, range(1, window + 4))
-    assert policy._z.shape == policy._denoiser.initial(1).shape
-    assert policy._past.shape[1] in (0, window)
+    memory = policy._memory
+    assert memory._z.shape == policy._denoiser.initial(1).shape
+    assert len(memory._newest) in (0, window)
 
 
 def test_a_stored_sampler_can_be_replaced():
     policy = Policy(make_checkpoint(), SamplerConfig(horizon=5, steps=3, matrix="full_sequence"))
     assert policy.plan(observe(), []).actions.shape == (5 * policy.chunk, 10)
+
+
+def trusting(**sampler):
+    """A policy that learnt to doubt, with a prediction that is right to within a third."""
+    config = dataclasses.replace(
+        PRESETS["tiny"], network=dataclasses.replace(PRESETS["tiny"].network, levels_for="camera")
+    )
+    trained = make_checkpoint(config=config)
+    for parameter in trained.denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    about = {"surprise": dict.fromkeys(SPEC.cameras, 100.0)}
+    return Policy(dataclasses.replace(trained, about=about), SamplerConfig(**sampler))
+
+
+def test_what_is_believed_is_remembered_as_if_there_were_no_doubt():
+    plain, doubting = trusting(), trusting(trust="by_surprise")
+    assert np.array_equal(play(plain, [1, 2, 3])[-1], play(doubting, [1, 2, 3])[-1])
+
+
+def test_an_old_image_changes_nothing_and_is_said_to_be_ignored():
+    policy = trusting(trust="by_surprise")
+    plans = []
+    for image_seed in (5, 6):
+        play(policy, [1])
+        seen, other = observe(2, stamp_ns=10**9), observe(image_seed)
+        stale = dataclasses.replace(
+            seen,
+            images={**seen.images, "front": other.images["front"]},
+            image_stamps_ns={**seen.image_stamps_ns, "front": 0},
+        )
+        plans.append(policy.plan(stale, [seen.hold()] * policy.chunk))
+    assert np.array_equal(plans[0].actions, plans[1].actions)
+    assert plans[0].trust == {"front": 0.0, "wrist": 1.0}
+
+
+def test_a_checkpoint_that_never_learnt_to_doubt_is_refused():
+    with pytest.raises(DfPolicyError, match="by surprise"):
+        Policy(make_checkpoint(), SamplerConfig(trust="by_surprise"))
+
+
+def test_only_the_newest_tokens_count_when_the_whole_past_has_no_weight():
+    policy = trusting(histories=(2,), history_weights=(0.0, 1.0))
+
+    def last(seeds):
+        policy.reset(0)
+        still = [observe().hold()] * policy.chunk
+        return [policy.plan(observe(s), still).actions for s in seeds][-1]
+
+    assert np.array_equal(last([1, 2, 3]), last([9, 2, 3]))
+    assert not np.array_equal(last([1, 2, 3]), last([1, 9, 3]))
 
 
 def test_what_it_cannot_use_is_refused(policy):

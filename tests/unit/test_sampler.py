@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from df_policy.config import NetworkConfig
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
-from df_policy.sampler import sample
+from df_policy.sampler import Composed, sample
 from df_policy.schedule import matrix
 
 LEVELS, WIDTH = 100, 3
@@ -135,3 +135,20 @@ def test_the_plan_has_one_token_a_column(horizon):
     generator = torch.Generator().manual_seed(0)
     plan = sample(Chain(schedule), schedule, torch.zeros(2, WIDTH), rows, WIDTH, generator)
     assert plan.shape == (2, horizon, WIDTH)
+
+
+def test_memories_composed_by_weight_predict_their_weighted_sum():
+    torch.manual_seed(0)
+    config = NetworkConfig(memory_width=6, embedding_width=6, width=8, blocks=1)
+    network = RecurrentDenoiser(5, 50, config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    weights = (0.2, 0.5, 0.3)
+    memories = torch.randn(3, 4, 12)
+    side_by_side = memories.transpose(0, 1).flatten(1)
+    x, level = torch.randn(4, 5), torch.tensor([1, 10, 30, 50])
+    composed = Composed(network, weights)
+    each = [w * network.predict(z, x, level) for w, z in zip(weights, memories, strict=True)]
+    torch.testing.assert_close(composed.predict(side_by_side, x, level), sum(each))
+    after = [network.update(z, x, level) for z in memories]
+    torch.testing.assert_close(composed.update(side_by_side, x, level), torch.cat(after, -1))

@@ -111,8 +111,8 @@ def test_what_is_learnt_is_what_is_met(tmp_path, name):
     images = {camera: torch.from_numpy(rows) for camera, rows in data.images.items()}
     latents = codec.latents(images)
     training = Training(data, config, tmp_path, {}, Hooks())
-    first, token = np.array([1]), 2
-    x, _ = training._tokens(codec, latents, data, first, np.array([3]))
+    token = 2
+    x, _ = training._tokens(codec, latents, [data.episode(1)], np.array([3]))
     row = int(data.starts[1]) + 3 + token * codec.chunk
     seen = dataclasses.replace(frame(data, row), before=frame(data, row - 1))
     executed = [Action.from_row(data.action[i].astype(float)) for i in range(row - 8, row)]
