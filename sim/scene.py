@@ -11,6 +11,7 @@ from df_policy.errors import DfPolicyError
 ARM_JOINTS = tuple(f"fr3_joint{number}" for number in range(1, 8))
 FINGER_JOINTS = ("finger_joint1", "finger_joint2")
 FRUITS = ("apple", "orange")
+DISTRACTOR = "distractor"
 TOOL_SITE = "tool"
 ROBOT_PREFIX = "robot/"
 """Stands before the names of the robot's joints in the task's model."""
@@ -42,6 +43,7 @@ def task_model(dt_s: float = 0.002) -> mujoco.MjModel:
     hand = spec.body(f"{ROBOT_PREFIX}hand")
     _add_tool(hand)
     _add_wrist_camera(hand)
+    _add_distractor(spec.worldbody)
     spec.option.timestep = dt_s
     model = spec.compile()
     for fruit in FRUITS:
@@ -112,3 +114,10 @@ def _add_wrist_camera(hand: mujoco.MjsBody) -> None:
     camera = hand.add_camera(name="wrist", pos=[0.07, 0.0, 0.0], fovy=75.0)
     camera.alt.type = mujoco.mjtOrientation.mjORIENTATION_XYAXES
     camera.alt.xyaxes = [0.0, 1.0, 0.0, 1.0, 0.0, 0.09]
+
+
+def _add_distractor(world: mujoco.MjsBody) -> None:
+    """A thing under the floor that disturbances bring into view; it has no physics."""
+    body = world.add_body(name=DISTRACTOR, mocap=True, pos=[0.0, 0.0, -2.0])
+    box = mujoco.mjtGeom.mjGEOM_BOX
+    body.add_geom(name=DISTRACTOR, type=box, size=[0.03] * 3, contype=0, conaffinity=0)
