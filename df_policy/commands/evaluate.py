@@ -78,7 +78,8 @@ class _Perturb(argparse.Action):
             from df_policy.sim.disturbances import descriptions
 
             lines = [f"  {name:<20}{about}" for name, about in descriptions().items()]
-            parser.exit(0, "\n".join(["disturbances:", *lines]) + "\n")
+            print("\n".join(["disturbances:", *lines]))
+            parser.exit()
         setattr(namespace, self.dest, values)
 
 
