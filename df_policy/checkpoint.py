@@ -12,10 +12,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from df_policy.attention import AttentionDenoiser
 from df_policy.config import Config, from_json, to_json
 from df_policy.errors import DfPolicyError, nearest
 from df_policy.files import write_atomically, write_text
-from df_policy.network import RecurrentDenoiser
+from df_policy.network import Denoiser, RecurrentDenoiser
 from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
 from df_policy.tokens import TokenCodec
@@ -32,7 +33,7 @@ class Checkpoint:
     config: Config
     spec: RobotSpec
     codec: TokenCodec
-    denoiser: RecurrentDenoiser
+    denoiser: Denoiser
     about: dict[str, Any]
     """Where it comes from: data, step, seed, versions, scores."""
 
@@ -62,10 +63,15 @@ class Checkpoint:
         write_text(folder / ABOUT, json.dumps(about, indent=2) + "\n")
 
 
-def build_denoiser(codec: TokenCodec, config: Config) -> RecurrentDenoiser:
+def build_denoiser(codec: TokenCodec, config: Config) -> Denoiser:
     """An untrained network for the codec's tokens."""
-    return RecurrentDenoiser(
-        codec.width, config.diffusion.levels, config.network, codec.is_observation()
+    kind = AttentionDenoiser if config.network.memory == "attention" else RecurrentDenoiser
+    return kind(
+        codec.width,
+        config.diffusion.levels,
+        config.network,
+        remembered=codec.is_observation(),
+        predicted=codec.weight() > 0.0,
     )
 
 

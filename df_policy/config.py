@@ -1,4 +1,4 @@
-"""Every setting of the policy and its training, as frozen dataclasses with presets by name.
+"""Every setting of the policy and its training, as frozen dataclasses.
 
 The resolved configuration is stored in each checkpoint; `python -m df_policy train --help` lists
 every value, and any of them can be given on the command line.
@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from df_policy.errors import DfPolicyError, nearest
+from df_policy.errors import DfPolicyError
 
 
 def _need(holds: bool, expected: str, got: object) -> None:
@@ -42,6 +42,8 @@ class TokenConfig:
     """Actions in a token; memory advances once a chunk."""
     window: int = 28
     """Tokens in a training sequence; as long as an episode, or memory drifts."""
+    frames: Literal[1, 2] = 1
+    """Frames in an observation: the newest, and with 2 the one an action earlier too."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -63,7 +65,10 @@ class DiffusionConfig:
     history_noise: float = 0.1
     """Standard deviation added to clean histories, in units of the normalised token."""
     observation_weight: float = 0.25
-    """Weight of the predicted observation beside the predicted actions (weight 1)."""
+    """Weight of the predicted observation beside the predicted actions (weight 1). At 0 none is
+    predicted, and of tokens that are planned the memory reads their actions alone."""
+    shared_level: bool = False
+    """One level for all tokens of a sequence, in the memory too, in place of one for each."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -77,19 +82,36 @@ class DiffusionConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The recurrent denoiser."""
+    """The denoiser: what it remembers with, and its sizes."""
 
-    memory: Literal["recurrent", "last_observation"] = "recurrent"
-    """`last_observation` forgets all but the newest observation: the memoryless baseline."""
+    memory: Literal["recurrent", "last_observation", "attention"] = "recurrent"
+    """`recurrent`: in a state. `attention`: in a window of tokens. `last_observation` forgets all
+    but the newest observation: the memoryless baseline."""
     memory_width: int = 256
     embedding_width: int = 256
     width: int = 384
     blocks: int = 3
+    window: int = 28
+    """Attention only: tokens that it sees, the present one among them."""
+    layers: int = 2
+    """Attention only."""
+    heads: int = 4
+    """Attention only; they share out the embedding."""
+    block: int = 1
+    """Attention only: noisy tokens that see one another. 1 is causal; as many as are planned ahead
+    makes a plan's tokens see its later ones too."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
-        for name in ("memory_width", "embedding_width", "width", "blocks"):
+        sizes = ("memory_width", "embedding_width", "width", "blocks")
+        for name in (*sizes, "window", "layers", "heads", "block"):
             _need(getattr(self, name) > 0, f"network.{name} above 0", getattr(self, name))
+        if self.memory == "attention":
+            shared = f"network.embedding_width divisible by network.heads = {self.heads}"
+            _need(self.embedding_width % self.heads == 0, shared, self.embedding_width)
+        else:
+            only = "network.block of 1, or network.memory attention"
+            _need(self.block == 1, only, f"{self.block} and {self.memory}")
 
 
 @dataclass(frozen=True)
@@ -108,6 +130,8 @@ class SamplerConfig:
     ended between two choices nor the rarer choice."""
     eta: float = 0.0
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
+    past: Literal["clean", "same_level"] = "clean"
+    """How a plan reads what was observed: as it is, or noised to the level that the plan is at."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -116,6 +140,9 @@ class SamplerConfig:
         _need(self.samples > 0, "sampler.samples above 0", self.samples)
         _need(self.lag >= 0.0, "sampler.lag from 0", self.lag)
         _need(0.0 <= self.eta <= 1.0, "sampler.eta from 0 to 1", self.eta)
+        if self.past == "same_level":
+            level = "sampler.matrix full_sequence where sampler.past is same_level"
+            _need(self.matrix == "full_sequence", level, self.matrix)
 
 
 @dataclass(frozen=True)
@@ -212,37 +239,6 @@ class Config:
         """Raises DfPolicyError for a value out of its range."""
         steps, levels = self.sampler.steps, self.diffusion.levels
         _need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
-
-
-def _tiny() -> Config:
-    return Config(
-        encoder=EncoderConfig(latent=8, channels=(8, 8, 8)),
-        network=NetworkConfig(memory_width=32, embedding_width=32, width=32, blocks=1),
-        encoder_fit=EncoderFitConfig(steps=20, batch=8),
-        policy_fit=PolicyFitConfig(steps=20, batch=4),
-        run=RunConfig(save_every=10, evaluate_every=0, validation=0.5, precision="fp32"),
-    )
-
-
-PRESETS: dict[str, Config] = {
-    "fruit_swap": Config(),
-    "fruit_swap_memoryless": Config(network=NetworkConfig(memory="last_observation")),
-    "tiny": _tiny(),
-}
-
-
-def preset(name: str) -> Config:
-    """The preset called `name`.
-
-    Raises:
-        DfPolicyError: if there is none; the nearest name is suggested.
-    """
-    if name in PRESETS:
-        return PRESETS[name]
-    known = ", ".join(PRESETS)
-    raise DfPolicyError(
-        f"unknown preset {name!r}: expected one of {known}{nearest(name, PRESETS)}"
-    )
 
 
 def to_json(config: Config) -> dict[str, Any]:

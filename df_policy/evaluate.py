@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from df_policy.environment import Environment
 from df_policy.errors import DfPolicyError
-from df_policy.frames import Action
+from df_policy.frames import Action, Observation
 from df_policy.plan import Plan, Planner
 
 
@@ -48,6 +48,7 @@ def run_episode(
     planner.reset(seed)
     observation = environment.reset(seed)
     start_ns, period_ns = observation.stamp_ns, environment.spec.period_ns
+    before: Observation | None = None
     sent: list[Action] = []
     still = [observation.hold()] * planner.chunk
     latencies = []
@@ -57,10 +58,11 @@ def run_episode(
         turn = step % planner.chunk
         if plan is None or turn == 0:
             late = step - round((observation.stamp_ns - start_ns) / period_ns)
-            before = (still + sent[: step - late])[-planner.chunk :] if step else []
+            executed = (still + sent[: step - late])[-planner.chunk :] if step else []
             begin = time.perf_counter()
-            plan = planner.plan(observation, before)
+            plan = planner.plan(replace(observation, before=before), executed)
             latencies.append(1e3 * (time.perf_counter() - begin))
+        before = observation
         observation, done = environment.step(plan.action(min(turn + late, len(plan.actions) - 1)))
         sent.append(done)
         watch(plan)

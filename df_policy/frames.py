@@ -33,6 +33,8 @@ class Observation:
     tool: Pose
     gripper_m: float
     """Opening between the fingers."""
+    before: Observation | None = None
+    """What was seen one action earlier, for planners that compare; None at an episode's start."""
 
     def hold(self) -> Action:
         """The action that stays here."""

@@ -14,14 +14,19 @@ from df_policy.noise import NoiseSchedule
 
 @runtime_checkable
 class SequenceDenoiser(Protocol):
-    """What the loss needs of a network; see `network.RecurrentDenoiser`."""
+    """What the loss needs of a network; see `network.Denoiser`."""
 
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
-        """The memory before each token of a sequence."""
+    @property
+    def causal(self) -> bool:
+        """Whether a token's memory knows nothing of the token itself."""
+        ...
+
+    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t r"]:
+        """For each token of a sequence what `predict` reads of the memory."""
         ...
 
     def predict(
-        self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+        self, z: Float[Tensor, "*b r"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
     ) -> Float[Tensor, "*b d"]:
         """v of a noised token."""
         ...
@@ -34,11 +39,14 @@ def draw_levels(
 
     The first are independent per token and sample. The memory reads clean tokens up to a random
     place and noised ones after it, since that is what it meets at run time: what was observed is
-    clean, what is being planned is not.
+    clean, what is being planned is not. With a shared level, one draw is all there is.
     """
     device = generator.device
-    shape = (batch, tokens)
+    shape = (batch, 1 if config.shared_level else tokens)
     level = torch.randint(1, config.levels + 1, shape, generator=generator, device=device)
+    if config.shared_level:
+        level = level.expand(-1, tokens)
+        return level, level
     whole = torch.rand(batch, generator=generator, device=device) < config.clean_history
     prefix = torch.randint(0, tokens, (batch,), generator=generator, device=device)
     prefix = prefix.masked_fill(whole, tokens)
@@ -78,4 +86,6 @@ def sequence_loss(
     z = denoiser.scan(seen, history)
     v = denoiser.predict(z, noised, level)
     error = ((v.float() - schedule.velocity(x, noise, level)) ** 2 * weight).sum(-1)
-    return (error * real).sum() / real.sum()
+    # A memory that has seen the clean token itself has nothing to predict.
+    counted = real if denoiser.causal else real & ~clean.squeeze(-1)
+    return (error * counted).sum() / counted.sum().clamp_min(1)

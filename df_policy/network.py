@@ -1,11 +1,13 @@
-"""The recurrent denoiser: z_t = f(z_{t-1}, x_t^k, k_t), and what is noise in x_t^k given z_{t-1}.
+"""The denoisers: z_t = f(z_{t-1}, x_t^k, k_t), and what is noise in x_t^k given z_{t-1}.
 
-It sees tokens and levels only; what a token holds is none of its business.
+They see tokens and levels only; what a token holds is none of their business. Here is what all of
+them share, and the recurrent one; the one that attends is in `attention`.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -53,15 +55,19 @@ class ModulatedBlock(nn.Module):
         return result
 
 
-class RecurrentDenoiser(nn.Module):
-    """Predicts v of a noised token from the memory of the tokens before it.
+class Denoiser(nn.Module, ABC):
+    """Predicts v of a noised token from a memory of the tokens before it.
 
-    The memory z is one flat vector: the recurrent state and the newest token's embedding, so that
-    what was just seen need not pass through the recurrence. It starts at a learned value, the same
-    in training and at run time.
+    The memory z is one flat vector, whatever a kind of memory keeps in it. The first
+    `memory_width + embedding_width` numbers are what a prediction reads: what the memory makes of
+    all tokens, and the newest token's embedding, so that what was just seen need not pass through
+    it. It starts at a learned value, the same in training and at run time.
 
     Source: Chen et al. 2024, Diffusion Forcing (arXiv:2407.01392), section 3.2.
     """
+
+    causal = True
+    """Whether a token's memory knows nothing of the token itself, nor of later ones."""
 
     def __init__(
         self,
@@ -69,33 +75,40 @@ class RecurrentDenoiser(nn.Module):
         levels: int,
         config: NetworkConfig,
         remembered: Bool[Tensor, "d"] | None = None,
+        predicted: Bool[Tensor, "d"] | None = None,
     ) -> None:
         """A network for tokens of `token_width` numbers and `levels` noise levels.
 
         Args:
             token_width: d.
             levels: K.
-            config: sizes, and whether there is a memory at all.
+            config: sizes, and the kind of memory.
             remembered: the part of a token that a memoryless network may look at.
+            predicted: the part that is predicted. The rest of a noised token is never read, for
+                at run time nobody could say it: a token at level 0 was observed, any other not.
         """
         super().__init__()
         self.register_buffer("level_features", level_features(levels), persistent=False)
         self.level_features: Tensor
-        self.recurrent = config.memory == "recurrent"
+        self.memoryless = config.memory == "last_observation"
         self.memory_width = config.memory_width
-        mask = torch.ones(token_width, dtype=torch.bool) if remembered is None else remembered
+        everything = torch.ones(token_width, dtype=torch.bool)
+        mask = everything if remembered is None else remembered
         self.register_buffer("remembered", mask.float(), persistent=False)
         self.remembered: Tensor
-        embedding = config.embedding_width
+        mask = everything if predicted is None else predicted
+        self.whole = bool(mask.all())
+        self.register_buffer("predicted", mask.float(), persistent=False)
+        self.predicted: Tensor
         self.embed = nn.Sequential(
             nn.Linear(token_width + LEVEL_FEATURES, config.width),
             nn.SiLU(),
-            nn.Linear(config.width, embedding),
+            nn.Linear(config.width, config.embedding_width),
         )
-        self.recurrence = nn.GRU(embedding, config.memory_width, batch_first=True)
-        self.start = nn.Parameter(torch.zeros(config.memory_width + embedding))
+        self._make_memory(config)
+        self.read_width = config.memory_width + config.embedding_width
         self.condition = nn.Sequential(
-            nn.Linear(config.memory_width + embedding + LEVEL_FEATURES, config.width),
+            nn.Linear(self.read_width + LEVEL_FEATURES, config.width),
             nn.SiLU(),
             nn.Linear(config.width, config.width),
             nn.SiLU(),
@@ -109,49 +122,50 @@ class RecurrentDenoiser(nn.Module):
             nn.LayerNorm(config.width), nn.Linear(config.width, token_width)
         )
 
+    @abstractmethod
+    def _make_memory(self, config: NetworkConfig) -> None:
+        """Add the layers that remember."""
+
+    @abstractmethod
     def initial(self, batch: int) -> Float[Tensor, "b m"]:
         """The memory before the first token."""
-        return self.start.expand(batch, -1)
 
-    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]) -> Float[Tensor, "*b e"]:
-        if not self.recurrent:
-            x = x * self.remembered
-        embedded: Tensor = self.embed(torch.cat([x, self.level_features[level]], dim=-1))
-        return embedded
-
+    @abstractmethod
     def update(
         self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
     ) -> Float[Tensor, "b m"]:
         """z_t: the memory after a token at its level; level 0 is the posterior update."""
-        embedded = self._embed(x, level)
-        before = z if self.recurrent else self.initial(len(x))
-        state = before[:, : self.memory_width].unsqueeze(0).contiguous()
-        after, _ = self.recurrence(embedded.unsqueeze(1), state)
-        return torch.cat([after[:, 0], embedded], dim=-1)
 
-    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
-        """The memory *before* each token, all at once: what `update` gives token by token."""
-        batch, tokens, _ = x.shape
-        embedded = self._embed(x, level)
-        state = self.start[: self.memory_width].expand(1, batch, -1).contiguous()
-        if self.recurrent:
-            states, _ = self.recurrence(embedded, state)
-        else:
-            alone = embedded.reshape(batch * tokens, 1, -1)
-            states, _ = self.recurrence(alone, state.repeat(1, tokens, 1))
-            states = states.reshape(batch, tokens, -1)
-        after = torch.cat([states, embedded], dim=-1)
-        first = self.initial(batch).to(after.dtype).unsqueeze(1)
-        return torch.cat([first, after[:, :-1]], dim=1)
+    @abstractmethod
+    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t r"]:
+        """For each token of a sequence what `predict` reads of the memory, all at once."""
+
+    @abstractmethod
+    def ahead(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b h d"], level: Int[Tensor, "b h"]
+    ) -> Float[Tensor, "b h r"]:
+        """The same for the tokens of a plan, which follows the memory `z`."""
+
+    def _embed(self, x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]) -> Float[Tensor, "*b e"]:
+        if self.memoryless:
+            x = x * self.remembered
+        if not self.whole:
+            x = torch.where((level > 0).unsqueeze(-1), x * self.predicted, x)
+        embedded: Tensor = self.embed(torch.cat([x, self.level_features[level]], dim=-1))
+        return embedded
+
+    def _planned(self, level: Int[Tensor, "*b"]) -> Int[Tensor, "*b"]:
+        """Levels of planned tokens; a finished one must not pass for an observed one."""
+        return level if self.whole else level.clamp_min(1)
 
     def predict(
         self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
     ) -> Float[Tensor, "*b d"]:
-        """v of a token at its level, given the memory before it."""
+        """v of a token at its level, given the memory that `scan`, `ahead` or `update` made."""
         kind = self.enter.weight.dtype
-        known = torch.cat([z, self.level_features[level]], dim=-1)
+        known = torch.cat([z[..., : self.read_width], self.level_features[level]], dim=-1)
         modulation = self.modulation(self.condition(known.to(kind)))
-        h = self.enter(x.to(kind))
+        h = self.enter((x if self.whole else x * self.predicted).to(kind))
         for block in self.blocks:
             h = block(h, modulation)
         v: Tensor = self.leave(h)
@@ -166,3 +180,50 @@ class RecurrentDenoiser(nn.Module):
         parts = (self.condition, self.modulation, self.enter, self.blocks, self.leave)
         for part in parts:
             part.to(kind)
+
+
+class RecurrentDenoiser(Denoiser):
+    """Remembers in a state that is as large after a thousand tokens as after one."""
+
+    def _make_memory(self, config: NetworkConfig) -> None:
+        self.recurrence = nn.GRU(config.embedding_width, config.memory_width, batch_first=True)
+        self.start = nn.Parameter(torch.zeros(config.memory_width + config.embedding_width))
+
+    def initial(self, batch: int) -> Float[Tensor, "b m"]:
+        """The memory before the first token."""
+        return self.start.expand(batch, -1)
+
+    def update(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
+    ) -> Float[Tensor, "b m"]:
+        """z_t: the memory after a token at its level; level 0 is the posterior update."""
+        embedded = self._embed(x, level)
+        before = self.initial(len(x)) if self.memoryless else z
+        state = before[:, : self.memory_width].unsqueeze(0).contiguous()
+        after, _ = self.recurrence(embedded.unsqueeze(1), state)
+        return torch.cat([after[:, 0], embedded], dim=-1)
+
+    def scan(self, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]) -> Float[Tensor, "b t m"]:
+        """The memory *before* each token, all at once: what `update` gives token by token."""
+        batch, tokens, _ = x.shape
+        embedded = self._embed(x, level)
+        state = self.start[: self.memory_width].expand(1, batch, -1).contiguous()
+        if self.memoryless:
+            alone = embedded.reshape(batch * tokens, 1, -1)
+            states, _ = self.recurrence(alone, state.repeat(1, tokens, 1))
+            states = states.reshape(batch, tokens, -1)
+        else:
+            states, _ = self.recurrence(embedded, state)
+        after = torch.cat([states, embedded], dim=-1)
+        first = self.initial(batch).to(after.dtype).unsqueeze(1)
+        return torch.cat([first, after[:, :-1]], dim=1)
+
+    def ahead(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b h d"], level: Int[Tensor, "b h"]
+    ) -> Float[Tensor, "b h m"]:
+        """The memory before each token of a plan, carried through the tokens as they are."""
+        level = self._planned(level)
+        memories = [z]
+        for t in range(x.shape[1] - 1):
+            memories.append(self.update(memories[-1], x[:, t], level[:, t]))
+        return torch.stack(memories, dim=1)

@@ -75,7 +75,8 @@ class Planner(Protocol):
         """Remember a token and plan on.
 
         Args:
-            observation: what is seen now.
+            observation: what is seen now; with what was seen one action before, except at the
+                first call and where that was lost.
             executed: the `chunk` actions sent since the last call, none at the first.
         """
         ...

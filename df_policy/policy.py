@@ -20,7 +20,7 @@ from df_policy.geometry import Pose
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
-from df_policy.sampler import sample
+from df_policy.sampler import Recall, remember, sample
 from df_policy.schedule import Matrix, matrix
 
 
@@ -47,7 +47,7 @@ def densest(rows: Float[Tensor, "n w"]) -> int:
 
 
 class Policy:
-    """A recurrent memory of the episode, and plans drawn from it.
+    """A memory of the episode, and plans drawn from it.
 
     Call `plan` once a token, that is every `chunk` actions, with what was seen and what was
     really sent since; between two calls the robot follows the newest plan.
@@ -108,6 +108,7 @@ class Policy:
         self._generator.manual_seed(seed)
         with torch.inference_mode():
             self._z = self._denoiser.initial(1)
+            self._past = torch.zeros(1, 0, self._codec.width, device=self._device)
 
     @torch.inference_mode()
     def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
@@ -116,18 +117,18 @@ class Policy:
         Several plans are drawn; the one with most others near it is returned.
 
         Args:
-            observation: what is seen now.
+            observation: what is seen now, and an action before where the policy has two frames.
             executed: the `chunk` actions sent since the last call, oldest first; at the first
                 call of an episode none, and the robot is taken to have held still.
 
         Raises:
             DfPolicyError: if images or actions are not what the policy was trained on.
         """
-        self._z = self._denoiser.update(self._z, self._token(observation, executed), self._clean)
+        self._remember(self._token(observation, executed))
         ahead = sample(
             self._denoiser,
             self._schedule,
-            self._z.expand(self.sampler.samples, -1),
+            self._memory(),
             self._matrix,
             self._codec.width,
             self._generator,
@@ -142,20 +143,59 @@ class Policy:
             observed_ns=observation.stamp_ns,
         )
 
+    def _remember(self, token: Float[Tensor, "1 d"]) -> None:
+        if self.sampler.past == "clean":
+            self._z = self._denoiser.update(self._z, token, self._clean)
+        else:
+            newest = self.config.token.window
+            self._past = torch.cat([self._past, token[:, None]], dim=1)[:, -newest:]
+
+    def _memory(self) -> Tensor | Recall:
+        """What is known, for each sample; or how it reads at the level that a plan is at.
+
+        A past at the plan's level gets its noise once a plan: then it is the path by which DDIM
+        would have come to the past as it was.
+        """
+        samples = self.sampler.samples
+        if self.sampler.past == "clean":
+            return self._z.expand(samples, -1)
+        past = self._past.expand(samples, -1, -1)
+        noise = torch.randn(past.shape, generator=self._generator, device=self._device)
+
+        def recall(level: int) -> Tensor:
+            levels = torch.full(past.shape[:2], level, device=self._device)
+            return remember(self._denoiser, self._schedule.add(past, noise, levels), levels)[1]
+
+        return recall
+
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
         if executed and len(executed) != self.chunk:
             raise DfPolicyError(
                 f"expected the {self.chunk} actions sent since the last plan, or none at the "
                 f"start of an episode, got {len(executed)}"
             )
-        here = observation.hold().row()
-        rows = np.stack([a.row() for a in executed] or [here] * self.chunk)
-        if not (np.isfinite(rows).all() and np.isfinite(here).all()):
-            raise DfPolicyError("expected finite poses and actions, got NaN or infinity")
-        latents = self._codec.latents(self._images(observation))
-        proprioception = torch.from_numpy(here).float().to(self._device)[None]
+        rows = np.stack([a.row() for a in executed or [observation.hold()] * self.chunk])
+        if not np.isfinite(rows).all():
+            raise DfPolicyError("expected finite actions, got NaN or infinity")
         actions = torch.from_numpy(rows).float().to(self._device)[None]
-        return self._codec.encode(latents, proprioception, actions)
+        earlier = None
+        if self._codec.frames == 2:
+            before = observation.before if executed else observation
+            if before is None:
+                raise DfPolicyError(
+                    "expected what was seen one action before, for a policy of two frames, "
+                    "got nothing: it was lost, or whoever calls the policy does not keep it"
+                )
+            earlier = self._encoded(before)
+        return self._codec.encode(*self._encoded(observation), actions, earlier)
+
+    def _encoded(self, observation: Observation) -> tuple[Tensor, Tensor]:
+        """Latents and proprioception of one frame, each with an axis for the batch."""
+        here = observation.hold().row()
+        if not np.isfinite(here).all():
+            raise DfPolicyError("expected finite poses, got NaN or infinity")
+        proprioception = torch.from_numpy(here).float().to(self._device)[None]
+        return self._codec.latents(self._images(observation)), proprioception
 
     def _images(self, observation: Observation) -> dict[str, Tensor]:
         images = {}

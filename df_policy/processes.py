@@ -7,7 +7,12 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def leave_at_once(number: int, _frame: FrameType | None) -> None:
@@ -20,6 +25,33 @@ def leave_at_once(number: int, _frame: FrameType | None) -> None:
     with contextlib.suppress(OSError):  # nobody may listen any more
         os.write(2, f"df_policy: {word}\n".encode())
     os._exit(128 + number)
+
+
+class Stop(threading.Event):
+    """Set by the first signal that asks to end; `number` is that signal, 0 before."""
+
+    number = 0
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Within, SIGINT and SIGTERM only leave a note, so that what is under way is finished.
+
+    The same one again ends the process: nothing may hang for good.
+    """
+    stop = Stop()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.number = stop.number or number
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = [signal.signal(number, ask) for number in STOP_SIGNALS]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(STOP_SIGNALS, before, strict=True):
+            signal.signal(number, handler)
 
 
 def die_with_parent() -> None:

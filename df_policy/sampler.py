@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +16,11 @@ from df_policy.schedule import Matrix
 
 @runtime_checkable
 class StepDenoiser(Protocol):
-    """What sampling needs of a network; see `network.RecurrentDenoiser`."""
+    """What sampling needs of a network; see `network.Denoiser`."""
+
+    def initial(self, batch: int) -> Float[Tensor, "b m"]:
+        """The memory before the first token."""
+        ...
 
     def update(
         self, z: Float[Tensor, "b m"], x: Float[Tensor, "b d"], level: Int[Tensor, "b"]
@@ -23,17 +28,43 @@ class StepDenoiser(Protocol):
         """The memory after a token."""
         ...
 
+    @property
+    def causal(self) -> bool:
+        """Whether a token is denoised from the tokens before it alone."""
+        ...
+
+    def ahead(
+        self, z: Float[Tensor, "b m"], x: Float[Tensor, "b h d"], level: Int[Tensor, "b h"]
+    ) -> Float[Tensor, "b h r"]:
+        """What `predict` reads for each token of a plan that follows the memory `z`."""
+        ...
+
     def predict(
-        self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+        self, z: Float[Tensor, "*b r"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
     ) -> Float[Tensor, "*b d"]:
         """v of noised tokens."""
         ...
 
 
+Recall = Callable[[int], Tensor]
+"""The memory (b, m) as a plan reads it that is at this level."""
+
+
+def remember(
+    denoiser: StepDenoiser, x: Float[Tensor, "b t d"], level: Int[Tensor, "b t"]
+) -> tuple[Float[Tensor, "b t m"], Float[Tensor, "b m"]]:
+    """The memory before each token of a sequence, and the one after all of them."""
+    z, before = denoiser.initial(len(x)), []
+    for t in range(x.shape[1]):
+        before.append(z)
+        z = denoiser.update(z, x[:, t], level[:, t])
+    return torch.stack(before, dim=1), z
+
+
 def sample(
     denoiser: StepDenoiser,
     schedule: NoiseSchedule,
-    z: Float[Tensor, "b m"],
+    z: Float[Tensor, "b m"] | Recall,
     matrix: Matrix,
     width: int,
     generator: torch.Generator,
@@ -48,7 +79,8 @@ def sample(
     Args:
         denoiser: the network.
         schedule: the forward process.
-        z: memory of all that is known.
+        z: memory of all that is known; or how to make it for the level that a plan is at, where
+            the past must be as noisy as the plan.
         matrix: levels, rows x tokens; see `schedule`.
         width: d, numbers in a token.
         generator: all randomness.
@@ -58,7 +90,8 @@ def sample(
     values of the tokens before it; here it sees those that the row began with, as an
     attention network would.
     """
-    batch, device = len(z), z.device
+    known = z if isinstance(z, Tensor) else z(int(matrix[0, 0]))
+    batch, device = len(known), known.device
     shape = (batch, matrix.shape[1], width)
     tokens = torch.randn(shape, generator=generator, device=device)
     levels = torch.from_numpy(matrix).to(device)
@@ -66,12 +99,13 @@ def sample(
         moving = np.flatnonzero(matrix[row] != matrix[row - 1])
         if len(moving) == 0:
             continue
-        memories = [z]
-        for t in range(moving[-1]):
-            level = levels[row - 1, t].expand(batch)
-            memories.append(denoiser.update(memories[-1], tokens[:, t], level))
-        before = torch.stack([memories[t] for t in moving], dim=1)
+        if not isinstance(z, Tensor) and row > 1:
+            known = z(int(matrix[row - 1, 0]))
+        # A causal network need not look at what lies behind the last token that moves.
+        end = moving[-1] + 1 if denoiser.causal else matrix.shape[1]
+        level = levels[row - 1, :end].expand(batch, -1)
         here = torch.from_numpy(moving).to(device)
+        before = denoiser.ahead(known, tokens[:, :end], level)[:, here]
         level, to = (levels[r, here].expand(batch, -1) for r in (row - 1, row))
         x = tokens[:, here]
         v = denoiser.predict(before, x, level)

@@ -1,7 +1,8 @@
 """Observations and actions to tokens, and back: the only core file that knows what a token holds.
 
-A token is [encoded observation | the actions executed since the token before], normalised. The
-same pair of functions serves training and the running robot.
+A token is [encoded observation | the actions executed since the token before], normalised. With
+two frames an observation is [now | one action earlier]. The same pair of functions serves training
+and the running robot.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class TokenCodec(nn.Module):
             action: statistics of one action row.
         """
         super().__init__()
-        self.chunk = config.token.chunk
+        self.chunk, self.frames = config.token.chunk, config.token.frames
         self.observation_weight = config.diffusion.observation_weight
         self.cameras = tuple(sorted(spec.cameras))
         self.encoders = nn.ModuleDict(
@@ -46,11 +47,16 @@ class TokenCodec(nn.Module):
     @property
     def width(self) -> int:
         """Numbers in a token."""
-        return self.observation.width + self.chunk * self.action.width
+        return self.observation_width + self.chunk * self.action.width
+
+    @property
+    def observation_width(self) -> int:
+        """Numbers of its observation, which come first."""
+        return self.frames * self.observation.width
 
     def is_observation(self) -> Bool[Tensor, "d"]:
         """Which numbers of a token are the observation's."""
-        return torch.arange(self.width) < self.observation.width
+        return torch.arange(self.width) < self.observation_width
 
     def weight(self) -> Float[Tensor, "d"]:
         """Weight of each number in the loss: actions share 1, the observation its own weight."""
@@ -69,14 +75,23 @@ class TokenCodec(nn.Module):
         latents: Float[Tensor, "*b l"],
         proprioception: Float[Tensor, "*b 10"],
         actions: Float[Tensor, "*b c 10"],
+        earlier: tuple[Float[Tensor, "*b l"], Float[Tensor, "*b 10"]] | None = None,
     ) -> Float[Tensor, "*b d"]:
-        """Tokens of encoded images, tool poses and the actions executed before them."""
-        seen = self.observation(torch.cat([latents, proprioception], dim=-1))
-        return torch.cat([seen, self.action(actions).flatten(-2)], dim=-1)
+        """Tokens of encoded images, tool poses and the actions executed before them.
+
+        Args:
+            latents: of all cameras.
+            proprioception: tool poses and gripper.
+            actions: in the robot's units, oldest first.
+            earlier: the first two, one action earlier; only where tokens have two frames.
+        """
+        frames = [(latents, proprioception), *([earlier] if earlier else [])]
+        seen = [self.observation(torch.cat(frame, dim=-1)) for frame in frames]
+        return torch.cat([*seen, self.action(actions).flatten(-2)], dim=-1)
 
     def decode_actions(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b c 10"]:
         """The actions that tokens hold, in the robot's units."""
-        rows = x[..., self.observation.width :]
+        rows = x[..., self.observation_width :]
         return self.action.inverse(rows.reshape(*x.shape[:-1], self.chunk, -1))
 
 

@@ -24,12 +24,11 @@ from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
+from df_policy.held_out import held_out_error
 from df_policy.loss import sequence_loss
-from df_policy.network import RecurrentDenoiser
+from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
-from df_policy.sampler import sample
-from df_policy.schedule import full_sequence
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
 
 M = TypeVar("M", bound=nn.Module)
@@ -197,7 +196,12 @@ class Training:
         still = self.proprioception[torch.from_numpy(part.starts[pick])]
         actions = self.actions[torch.from_numpy(cut.action)]
         actions = torch.where(before[..., None], still[:, None, None], actions)
-        x = codec.encode(latents[rows], self.proprioception[rows], actions)
+        earlier = None
+        if token.frames == 2:
+            first = torch.from_numpy(part.starts[pick])[:, None]
+            one_before = torch.maximum(rows - 1, first)
+            earlier = (latents[one_before], self.proprioception[one_before])
+        x = codec.encode(latents[rows], self.proprioception[rows], actions, earlier)
         return x, torch.from_numpy(cut.real).to(self.device)
 
     def _fit_denoiser(self, codec: TokenCodec, latents: Float[Tensor, "n l"]) -> Checkpoint:
@@ -206,49 +210,33 @@ class Training:
         schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
         weight = codec.weight().to(self.device)
 
-        def loss(module: RecurrentDenoiser, generator: torch.Generator) -> Losses:
+        def loss(module: Denoiser, generator: torch.Generator) -> Losses:
             pick = _draw(len(self.train_part.ends), config.policy_fit.batch, generator)
             offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
             x, real = self._tokens(codec, latents, self.train_part, pick, offset)
             value = sequence_loss(module, schedule, x, real, weight, config.diffusion, generator)
             return {"loss": value}
 
-        def checkpoint(fit: Fit[RecurrentDenoiser]) -> Checkpoint:
+        held_out = np.arange(len(self.held_out.ends))
+        unseen = self._tokens(codec, latents, self.held_out, held_out, np.zeros_like(held_out))
+
+        def checkpoint(fit: Fit[Denoiser]) -> Checkpoint:
             denoiser = fit.averaged()
-            error = self._held_out_error(denoiser, schedule, codec, latents)
+            error = held_out_error(denoiser, schedule, codec, *unseen, config.sampler)
             about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
             return Checkpoint(config, self.data.spec, codec, denoiser, about)
 
-        def publish(fit: Fit[RecurrentDenoiser]) -> None:
+        newest: Checkpoint | None = None
+
+        def publish(fit: Fit[Denoiser]) -> None:
+            nonlocal newest
             newest = checkpoint(fit)
             newest.save(self.folder)
             self.hooks.on_checkpoint(fit.step, newest.about["held_out"])
 
         network = build_denoiser(codec, config)
-        return checkpoint(self._fit("policy", network, loss, config.policy_fit, publish))
-
-    @torch.no_grad()
-    def _held_out_error(
-        self,
-        denoiser: RecurrentDenoiser,
-        schedule: NoiseSchedule,
-        codec: TokenCodec,
-        latents: Float[Tensor, "n l"],
-    ) -> dict[str, float]:
-        """How far the chunk sampled after each held-out token is from the recorded one."""
-        pick = np.arange(len(self.held_out.ends))
-        x, real = self._tokens(codec, latents, self.held_out, pick, np.zeros_like(pick))
-        batch, tokens, width = x.shape
-        z = denoiser.scan(x, torch.zeros(batch, tokens, dtype=torch.long, device=self.device))
-        generator = torch.Generator(self.device).manual_seed(0)
-        steps = full_sequence(1, self.config.sampler.steps, schedule.levels)
-        told = sample(denoiser, schedule, z.flatten(0, 1), steps, width, generator)
-        got = codec.decode_actions(told.reshape(batch, tokens, width))[:, 1:][real[:, 1:]]
-        want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
-        return {
-            "position_error_mm": 1e3 * float((got - want)[..., :3].norm(dim=-1).mean()),
-            "gripper_error_mm": 1e3 * float((got - want)[..., 9].abs().mean()),
-        }
+        fit = self._fit("policy", network, loss, config.policy_fit, publish)
+        return newest or checkpoint(fit)  # a run that was complete has published nothing
 
 
 def _check_window(data: Demonstrations, config: Config) -> None:

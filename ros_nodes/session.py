@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from df_policy.align import LateStreamError, RobotStreams
-from df_policy.frames import Action
+from df_policy.frames import Action, Observation
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.follower import PlanFollower
@@ -112,7 +113,7 @@ class PolicySession:
         if not self._streams.settled(look_ns) and now_ns < look_ns + self._timing.gather_ns:
             return
         try:
-            observation = self._streams.observe(look_ns)
+            observation = self._observe(look_ns)
         except LateStreamError as late:
             self._fault = f"the policy's memory lost a token: {late}; {AGAIN}"
             return
@@ -126,6 +127,14 @@ class PolicySession:
         self.looks += 1
         # Never a later one: if time has leapt, the streams tell whether it can still be taken.
         self._look_ns = look_ns + self._timing.chunk * self._spec.period_ns
+
+    def _observe(self, look_ns: int) -> Observation:
+        observation = self._streams.observe(look_ns)
+        before = None
+        if self.looks:
+            with suppress(LateStreamError):  # a planner that cannot do without it says so
+                before = self._streams.observe(look_ns - self._spec.period_ns)
+        return replace(observation, before=before)
 
     def target(self, now_ns: int) -> tuple[Action, Plan | None, str]:
         """What to send now: the target for the end of this tick.

@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 if __name__ == "__main__" and not __package__:
@@ -20,17 +19,16 @@ if __name__ == "__main__" and not __package__:
     # folder, or its modules would be there twice.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from df_policy.processes import leave_at_once
+from df_policy.processes import STOP_SIGNALS, leave_at_once, stopping
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 if __name__ == "__main__":
     # Before the slow imports: they may be interrupted too.
     for _number in STOP_SIGNALS:
         signal.signal(_number, leave_at_once)
 
-from df_policy import __version__  # noqa: E402
-from df_policy.commands.options import Options  # noqa: E402
-from df_policy.errors import DfPolicyError  # noqa: E402
+from df_policy import __version__
+from df_policy.commands.options import Options
+from df_policy.errors import DfPolicyError
 
 if TYPE_CHECKING:
     from df_policy.data.writer import EpisodeWriter
@@ -114,38 +112,6 @@ def parser() -> Options:
     return made
 
 
-class StopSignals:
-    """Within, SIGINT and SIGTERM only leave a note, so that no episode is torn; twice kills."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._before: dict[int, object] = {}
-
-    def __call__(self) -> bool:
-        """Whether one came."""
-        return self.received != 0
-
-    def __enter__(self) -> StopSignals:
-        """Begin to listen."""
-        for number in STOP_SIGNALS:
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, signal.SIG_DFL)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(argv)
@@ -174,12 +140,12 @@ def _record(options: argparse.Namespace) -> int:
     spec = environment.spec
     environment.close()
     where = (options.out, spec, options.task, device.name, code_version())
-    with StopSignals() as stop, EpisodeWriter.open(*where) as writer:
+    with stopping() as stop, EpisodeWriter.open(*where) as writer:
         show = RecordingProgress(options.episodes, writer.episodes, spec.action_rate_hz)
         with show:
-            _fill(writer, _episodes(options, device, writer, stop), options.episodes, show)
-        show.summary(options.out, stopped=stop())
-    return 128 + stop.received if stop() else 0
+            _fill(writer, _episodes(options, device, writer, stop.is_set), options.episodes, show)
+        show.summary(options.out, stopped=stop.is_set())
+    return 128 + stop.number if stop.is_set() else 0
 
 
 def _episodes(

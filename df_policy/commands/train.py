@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import signal
-import threading
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,16 +14,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from df_policy.config import Config, preset, to_json
+from df_policy.config import Config, from_json, to_json
 from df_policy.errors import DfPolicyError
 from df_policy.files import write_text
+from df_policy.presets import PRESETS, preset
+from df_policy.processes import Stop, stopping
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from df_policy.demonstrations import Demonstrations
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ENCODER_SETTINGS = (
+    "data",
+    "config.encoder",
+    "config.encoder_fit",
+    "config.run.seed",
+    "config.run.validation",
+    "config.run.precision",
+)
+"""What an encoder depends on."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,13 @@ class Arguments:
     """The recording, a zarr store."""
     out: Path
     """The run folder: checkpoint, logs and the state that --resume continues."""
-    preset: str = "fruit_swap"
-    """Settings to start from: fruit_swap, fruit_swap_memoryless or tiny."""
+    preset: Annotated[
+        str, tyro.conf.arg(help=f"Settings to start from: {', '.join(PRESETS)}.")
+    ] = "fruit_swap"
     resume: bool = False
     """Continue the run in --out exactly where it stopped."""
+    encoder_from: Path | None = None
+    """Take the encoder of this run, on the same recording, instead of training it once more."""
     wandb: str = ""
     """Also log to this Weights & Biases project (needs the wandb extra)."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
@@ -63,29 +73,6 @@ def parse(argv: list[str]) -> Arguments:
         description="Fit a policy to a recording; every value of the preset can be given.",
         config=(tyro.conf.AvoidSubcommands,),
     )
-
-
-class Stop(threading.Event):
-    """Set by the first signal that asks to end; `number` is that signal."""
-
-    number = 0
-
-
-@contextmanager
-def stopping() -> Iterator[Stop]:
-    """Within, SIGINT and SIGTERM ask to end after the step under way."""
-    stop = Stop()
-
-    def ask(number: int, _frame: object) -> None:
-        stop.number = stop.number or number
-        stop.set()
-
-    before = [signal.signal(number, ask) for number in STOP_SIGNALS]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(STOP_SIGNALS, before, strict=True):
-            signal.signal(number, handler)
 
 
 def main(argv: list[str]) -> int:
@@ -161,17 +148,53 @@ def prepare(arguments: Arguments, fingerprint: str) -> None:
             f"{out} is there already and nothing is overwritten: add --resume to continue the "
             "run in it, or choose another --out"
         )
+    encoder = None if arguments.encoder_from is None else _encoder(arguments.encoder_from, wanted)
     write_text(saved, json.dumps(wanted, indent=2) + "\n")
+    if encoder is not None:
+        (out / "state").mkdir()
+        shutil.copyfile(encoder, out / "state" / encoder.name)
+
+
+def _encoder(run: Path, wanted: dict[str, Any]) -> Path:
+    """The file with the trained encoder of another run that would train the very same one.
+
+    Raises:
+        DfPolicyError: if it has none yet, or would train another.
+    """
+    trained = run / "state" / "encoder.safetensors"
+    try:
+        held = json.loads((run / "run.json").read_text())
+        differs = [part for part in ENCODER_SETTINGS if _at(held, part) != _at(wanted, part)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DfPolicyError(
+            f"expected a run folder with a trained encoder, got {run}: {error}"
+        ) from error
+    if differs:
+        raise DfPolicyError(
+            f"expected the encoder of a run with the same {', '.join(differs)}, got {run}'s: "
+            "leave --encoder-from out to train one"
+        )
+    if not (run / "state" / "policy.safetensors").is_file():
+        raise DfPolicyError(f"expected a finished encoder in {run}, it is still being trained")
+    return trained
+
+
+def _at(values: dict[str, Any], path: str) -> Any:
+    for name in path.split("."):
+        values = values[name]
+    return values
 
 
 def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
     try:
         held = json.loads(saved.read_text())
+        # A run that knew less settings had them at what they are without a word.
+        config = json.loads(json.dumps(to_json(from_json(held["config"]))))
         different = [
-            f"{section}.{name} = {held['config'][section].get(name)}"
+            f"{section}.{name} = {config[section][name]}"
             for section, values in wanted["config"].items()
             for name, value in values.items()
-            if held["config"][section].get(name) != value
+            if config[section][name] != value
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DfPolicyError(

@@ -1,17 +1,32 @@
 """Small recordings and checkpoints that tests make for themselves."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
 from df_policy.checkpoint import Checkpoint, build_denoiser
-from df_policy.config import PRESETS
 from df_policy.demonstrations import Demonstrations
 from df_policy.normalize import Normalizer
+from df_policy.presets import PRESETS
 from df_policy.robot import RobotSpec
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
 
+TINY = PRESETS["tiny"]
 SPEC = RobotSpec("arm", ("joint",), {"front": (16, 16), "wrist": (16, 16)})
 DOWN = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+
+
+def tiny(name):
+    """The preset of that name, at the size of the one for tests."""
+    full = PRESETS[name]
+    sizes = ("memory_width", "embedding_width", "width", "blocks")
+    network = dataclasses.replace(
+        full.network, **{size: getattr(TINY.network, size) for size in sizes}
+    )
+    return dataclasses.replace(
+        TINY, token=full.token, diffusion=full.diffusion, sampler=full.sampler, network=network
+    )
 
 
 def make_demonstrations(episodes=4, length=40, seed=0):
@@ -41,10 +56,9 @@ def make_demonstrations(episodes=4, length=40, seed=0):
     )
 
 
-def make_checkpoint(seed=0):
+def make_checkpoint(seed=0, config=TINY):
     """An untrained policy for SPEC."""
     torch.manual_seed(seed)
-    config = PRESETS["tiny"]
     data = make_demonstrations()
     latents = 2 * config.encoder.latent
     seen = np.concatenate(

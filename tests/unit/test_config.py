@@ -5,8 +5,8 @@ import pytest
 from df_policy.commands import train
 from df_policy.commands.evaluate import parser
 from df_policy.commands.playing import load_policy
-from df_policy.config import PRESETS
 from df_policy.errors import DfPolicyError
+from df_policy.presets import PRESETS
 
 PLACES = ["--data", "a.zarr", "--out", "b"]
 
@@ -20,6 +20,8 @@ PLACES = ["--data", "a.zarr", "--out", "b"]
         "--diffusion.levels=0",
         "--diffusion.clean-history=1.5",
         "--network.width=0",
+        "--network.window=0",
+        "--network.block=2",
         "--sampler.horizon=0",
         "--sampler.steps=5000",
         "--sampler.eta=-3",

@@ -49,14 +49,12 @@ class Leaper:
 
     spec, chunk = SPEC, 8
 
-    def __init__(self):
-        self.calls = []
-
     def reset(self, seed):
-        self.calls = []
+        self.calls, self.before = [], []
 
     def plan(self, observation, executed):
         self.calls.append((observation.stamp_ns, list(executed)))
+        self.before.append(observation.before)
         goal = Action(Pose.of([0.7, 0, 0.3], [0, 0, 0, 1]), 0.0)
         now = observation.stamp_ns
         return Plan(now, SPEC.period_ns, np.stack([goal.row()] * 16), now)
@@ -124,9 +122,8 @@ def test_a_plan_is_followed_by_its_times_even_if_observations_are_late(world, la
     for stamp, executed in planner.calls[1:]:
         last = stamp // SPEC.period_ns
         want = [max(0, number) for number in range(last - 7, last + 1)]
-        assert [
-            millimetres(action) for action in executed
-        ] == want  # those that led to what is seen; before the start it stood still
+        # Those that led to what is seen; before the start the robot stood still.
+        assert [millimetres(action) for action in executed] == want
 
 
 def test_a_plan_that_ends_before_the_next_look_holds_its_last_action():
@@ -167,6 +164,15 @@ def test_the_probability_is_that_of_a_fair_coin():
 def test_different_seeds_cannot_be_compared():
     with pytest.raises(DfPolicyError, match=r"same seeds.*20 from 0 to 19 and 20 from 5 to 24"):
         compare(figures([]), figures([], range(5, 25)))
+
+
+def test_the_planner_is_told_what_was_seen_one_action_before():
+    planner = Leaper()
+    run_episode(planner, World(), 5)
+    assert planner.before[0] is None
+    for (stamp, _), before in zip(planner.calls[1:], planner.before[1:], strict=True):
+        assert before.stamp_ns == stamp - SPEC.period_ns
+        assert before.before is None
 
 
 def test_the_interval_holds_the_rate_and_never_leaves_0_to_1():

@@ -2,21 +2,26 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from df_policy.attention import AttentionDenoiser
 from df_policy.config import DiffusionConfig, NetworkConfig
 from df_policy.loss import draw_levels, sequence_loss
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 
 WIDTH, LEVELS = 7, 100
-KINDS = ("recurrent", "last_observation")
+SEEN = torch.arange(WIDTH) < 4
+KINDS = ("recurrent", "last_observation", "attention")
 
 
-def make(memory="recurrent"):
+def make(memory="recurrent", predicted=None):
     torch.manual_seed(0)
-    config = NetworkConfig(memory, memory_width=12, embedding_width=10, width=16, blocks=2)
-    remembered = torch.arange(WIDTH) < 4
-    network = RecurrentDenoiser(WIDTH, LEVELS, config, remembered)
+    sizes = {"memory_width": 12, "embedding_width": 10, "width": 16, "blocks": 2}
+    config = NetworkConfig(memory, **sizes, window=4, heads=2)
+    kind = AttentionDenoiser if memory == "attention" else RecurrentDenoiser
+    network = kind(WIDTH, LEVELS, config, SEEN, predicted)
     for parameter in network.parameters():  # blocks start as the identity: make them matter
         torch.nn.init.normal_(parameter, std=0.3)
     return network
@@ -35,8 +40,22 @@ def test_a_scan_is_the_updates_one_by_one(memory):
     x, level = sequence()
     z = network.initial(len(x))
     for t, before in enumerate(network.scan(x, level).unbind(1)):
-        torch.testing.assert_close(before, z)
+        torch.testing.assert_close(before, z[:, : network.read_width])
         z = network.update(z, x[:, t], level[:, t])
+
+
+@pytest.mark.parametrize("memory", KINDS)
+@given(known=st.integers(0, 5))
+def test_a_plan_reads_what_it_would_as_the_rest_of_a_sequence(memory, known):
+    network = make(memory)
+    x, level = sequence()
+    z = network.initial(len(x))
+    for t in range(known):
+        z = network.update(z, x[:, t], level[:, t])
+    got = network.ahead(z, x[:, known:], level[:, known:])
+    torch.testing.assert_close(
+        got[..., : network.read_width], network.scan(x, level)[:, known:], atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("memory", KINDS)
@@ -52,11 +71,11 @@ def test_a_token_changes_nothing_before_it(memory, changed):
         assert not torch.equal(before[:, changed + 1], after[:, changed + 1])
 
 
-def test_a_recurrent_memory_keeps_the_first_token_and_a_memoryless_one_does_not():
+def test_a_memory_keeps_the_first_token_and_a_memoryless_network_does_not():
     x, level = sequence()
     other = x.clone()
     other[:, 0] += 1.0
-    for memory, keeps in zip(KINDS, (True, False), strict=True):
+    for memory, keeps in zip(KINDS, (True, False, True), strict=True):
         network = make(memory)
         same = torch.equal(network.scan(x, level)[:, -1], network.scan(other, level)[:, -1])
         assert same is not keeps
@@ -70,8 +89,26 @@ def test_a_memoryless_network_sees_only_the_observation():
     assert torch.equal(network.scan(x, level), network.scan(other, level))
 
 
-def test_the_level_matters_to_memory_and_prediction():
-    network = make()
+@pytest.mark.parametrize("memory", KINDS)
+def test_where_actions_alone_are_predicted_no_observation_is_invented(memory):
+    """What is not predicted is read where it was observed, at level 0, and nowhere else."""
+    network = make(memory, predicted=~SEEN)
+    x, level = sequence()
+    level = level.clamp_min(1)
+    other = x + SEEN
+    z = network.initial(len(x))
+    assert torch.equal(network.scan(x, level), network.scan(other, level))
+    read = network.scan(x, level)
+    assert torch.equal(network.predict(read, x, level), network.predict(read, other, level))
+    clean = torch.zeros_like(level)
+    assert not torch.equal(network.scan(x, clean), network.scan(other, clean))
+    # A token of a plan that is finished is at level 0, and still nobody saw it.
+    assert torch.equal(network.ahead(z, x, clean), network.ahead(z, other, clean))
+
+
+@pytest.mark.parametrize("memory", KINDS)
+def test_the_level_matters_to_memory_and_prediction(memory):
+    network = make(memory)
     x, level = sequence()
     z = network.scan(x, level)
     other = (level + 7) % LEVELS
@@ -94,8 +131,19 @@ def test_levels_are_independent_and_histories_clean_up_to_a_random_token():
     assert lengths.tolist() == pytest.approx([0.1] * 5 + [0.5], abs=0.03)
 
 
+def test_a_shared_level_is_one_for_all_tokens_and_the_memory_reads_them_at_it():
+    config = DiffusionConfig(levels=LEVELS, shared_level=True)
+    level, history = draw_levels(500, 5, config, torch.Generator().manual_seed(0))
+    assert torch.equal(level, history)
+    assert torch.equal(level, level[:, :1].expand(-1, 5))
+    assert len(level[:, 0].unique()) > 50
+    assert (int(level.min()), int(level.max())) == (1, LEVELS)
+
+
 class Oracle(torch.nn.Module):
     """Knows the clean tokens: its v is exact."""
+
+    causal = True
 
     def __init__(self, x, schedule):
         super().__init__()
@@ -129,3 +177,20 @@ def test_the_loss_of_the_truth_is_zero_and_padding_does_not_count():
     wrong[:, 2] += 1.0
     assert measure(padded) < 1e-4
     assert measure(wrong) > 0.1
+
+
+def test_a_memory_that_saw_the_clean_token_is_not_judged_by_it():
+    schedule = NoiseSchedule(LEVELS, "cosine")
+    x, _ = sequence()
+    wrong = Oracle(x + 1.0, schedule)
+    real, weight = torch.ones(3, 6, dtype=torch.bool), torch.ones(WIDTH)
+
+    def measure(clean_history):
+        generator = torch.Generator().manual_seed(3)
+        config = DiffusionConfig(levels=LEVELS, clean_history=clean_history)
+        return float(sequence_loss(wrong, schedule, x, real, weight, config, generator))
+
+    assert measure(1.0) > 0.1
+    wrong.causal = False
+    assert measure(1.0) == 0.0
+    assert measure(0.0) > 0.1

@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from training_data import SPEC, make_checkpoint
+from training_data import SPEC, make_checkpoint, tiny
 
 from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.geometry import Pose
 from df_policy.policy import Policy, densest
+from df_policy.presets import PRESETS
 
 
 def observe(seed=0, stamp_ns=0):
@@ -22,19 +23,25 @@ def observe(seed=0, stamp_ns=0):
     return Observation(stamp_ns, images, stamps, np.zeros(1), np.zeros(1), pose, 0.08)
 
 
-@pytest.fixture
-def policy():
-    trained = make_checkpoint()
+def make(name="fruit_swap"):
+    trained = make_checkpoint(config=tiny(name))
     for parameter in trained.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return Policy(trained)
 
 
+@pytest.fixture
+def policy():
+    return make()
+
+
 def play(policy, seeds, reset=3):
+    """Plan after each observation; the one before it has the seed times ten."""
     policy.reset(reset)
     executed, plans = [], []
     for seed in seeds:
-        plan = policy.plan(observe(seed), executed)
+        seen = dataclasses.replace(observe(seed), before=observe(10 * seed) if executed else None)
+        plan = policy.plan(seen, executed)
         executed = [plan.action(i) for i in range(policy.chunk)]
         plans.append(plan.actions)
     return plans
@@ -54,8 +61,40 @@ def test_a_seed_and_a_history_decide_the_plan(policy):
     assert not np.array_equal(play(policy, [1, 2, 3])[-1], play(policy, [1, 2, 3], reset=4)[-1])
 
 
-def test_what_was_seen_first_changes_what_is_planned_last(policy):
-    assert not np.array_equal(play(policy, [1, 2, 3])[-1], play(policy, [9, 2, 3])[-1])
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_was_seen_first_changes_what_is_planned_last_if_there_is_a_memory(name):
+    policy = make(name)
+    memoryless = policy.config.network.memory == "last_observation"
+    same = np.array_equal(play(policy, [1, 2, 3])[-1], play(policy, [9, 2, 3])[-1])
+    assert same is memoryless
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_was_seen_an_action_before_matters_to_a_policy_of_two_frames_alone(name):
+    policy = make(name)
+
+    def plan(before):
+        policy.reset(0)
+        executed = [observe().hold()] * policy.chunk
+        policy.plan(observe(1), [])
+        return policy.plan(dataclasses.replace(observe(2), before=before), executed).actions
+
+    matters = not np.array_equal(plan(observe(3)), plan(observe(4)))
+    assert matters is (policy.config.token.frames == 2)
+    if matters:
+        with pytest.raises(DfPolicyError, match="what was seen one action before"):
+            plan(None)
+    else:
+        assert np.array_equal(plan(None), plan(observe(3)))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_decision_costs_the_same_memory_at_any_time(name):
+    policy = make(name)
+    window = policy.config.token.window
+    play(policy, range(1, window + 4))
+    assert policy._z.shape == policy._denoiser.initial(1).shape
+    assert policy._past.shape[1] in (0, window)
 
 
 def test_a_stored_sampler_can_be_replaced():

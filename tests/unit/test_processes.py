@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from df_policy.processes import STOP_SIGNALS, stopping
+
 
 def start(program, *arguments):
     return subprocess.Popen(
@@ -42,6 +44,35 @@ def test_leaving_at_once_is_one_line_even_where_exceptions_get_lost(number, code
         os.kill(process.pid, number)
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (code, f"df_policy: {word}\n")
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_request_to_stop_is_a_note_and_the_second_one_an_end(number):
+    program = """if True:
+        import time
+        from df_policy.processes import stopping
+        with stopping() as stop:
+            print("ready", flush=True)
+            stop.wait()
+            print(stop.number, flush=True)
+            time.sleep(60)
+    """
+    with start(program) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.kill(process.pid, number)
+        assert process.stdout.readline() == f"{int(number)}\n"
+        os.kill(process.pid, number)
+        assert process.wait(timeout=20) == -number
+
+
+def test_signals_are_given_back_when_nothing_has_to_be_finished():
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    with stopping() as stop:
+        assert not stop.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        assert stop.number == signal.SIGINT
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can")

@@ -88,6 +88,25 @@ def test_it_looks_once_per_chunk_on_the_grid_of_the_first_new_images():
     assert all(set(job.observation.images) == {"front", "wrist"} for job in run.planning.jobs)
 
 
+def test_the_planner_is_told_what_was_seen_one_action_before():
+    run = Run().go(200)
+    assert run.planning.jobs[0].observation.before is None
+    for job in run.planning.jobs[1:]:
+        assert job.observation.before.stamp_ns == job.observation.stamp_ns - 100 * MS
+        assert job.observation.before.before is None
+
+
+def test_a_look_is_taken_though_what_was_seen_before_it_is_lost():
+    run = Run().go(70)  # until 1400 ms; the next look is at 1700 ms, its forerunner at 1600 ms
+    run.dead.add("wrist")
+    run.go(12)
+    run.dead.clear()
+    run.go(20)
+    assert run.planning.jobs[-1].observation.stamp_ns == 1700 * MS
+    assert run.planning.jobs[-1].observation.before is None
+    assert run.reasons[-1] == ""
+
+
 def test_the_planner_hears_what_was_sent_since_it_last_looked():
     run = Run().go(200)
     assert run.planning.jobs[0].executed == []

@@ -6,6 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from df_policy.config import NetworkConfig
+from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.sampler import sample
 from df_policy.schedule import matrix
@@ -16,6 +18,8 @@ LEVELS, WIDTH = 100, 3
 class Chain:
     """The exact denoiser of a chain that adds one: token t is the memory plus one."""
 
+    causal = True
+
     def __init__(self, schedule):
         self.schedule = schedule
         self.seen = []
@@ -23,6 +27,15 @@ class Chain:
     def update(self, z, x, level):
         self.seen.append((x.clone(), int(level[0])))
         return z + 1.0
+
+    def initial(self, batch):
+        return torch.zeros(batch, WIDTH)
+
+    def ahead(self, z, x, level):
+        memories = [z]
+        for t in range(x.shape[1] - 1):
+            memories.append(self.update(memories[-1], x[:, t], level[:, t]))
+        return torch.stack(memories, dim=1)
 
     def predict(self, z, x, level):
         signal_scale, noise_scale = self.schedule.scales(level)
@@ -74,6 +87,45 @@ def test_the_same_seed_gives_the_same_plan_and_another_one_another():
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))
+
+
+@pytest.mark.parametrize("name", ["pyramid", "full_sequence", "autoregressive"])
+def test_a_plan_is_what_the_memory_carried_token_by_token_gives(name):
+    torch.manual_seed(0)
+    config = NetworkConfig(memory_width=8, embedding_width=8, width=8, blocks=1)
+    network = RecurrentDenoiser(WIDTH, LEVELS, config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    schedule, rows = NoiseSchedule(LEVELS, "cosine"), matrix(name, 3, 4, LEVELS)
+    z = network.update(network.initial(2), torch.ones(2, WIDTH), torch.zeros(2, dtype=torch.long))
+    got = sample(network, schedule, z, rows, WIDTH, torch.Generator().manual_seed(1))
+
+    want = torch.randn((2, 3, WIDTH), generator=torch.Generator().manual_seed(1))
+    for row in range(1, len(rows)):
+        old, memory = want.clone(), z
+        now, then = (torch.tensor(rows[r]).expand(2, -1) for r in (row - 1, row))
+        for t in range(3):
+            if rows[row, t] != rows[row - 1, t]:
+                v = network.predict(memory[:, None], old[:, t : t + 1], now[:, t : t + 1])
+                step = schedule.step(old[:, t], v[:, 0], now[:, t], then[:, t])
+                want[:, t] = step
+            memory = network.update(memory, old[:, t], now[:, t])
+    torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-6)
+
+
+def test_a_past_that_must_be_as_noisy_as_the_plan_is_asked_for_at_the_plans_level():
+    schedule = NoiseSchedule(LEVELS, "cosine")
+    asked = []
+
+    def recall(level):
+        asked.append(level)
+        return torch.full((2, WIDTH), 4.0)
+
+    rows = matrix("full_sequence", 2, 5, LEVELS)
+    generator = torch.Generator().manual_seed(0)
+    plan = sample(Chain(schedule), schedule, recall, rows, WIDTH, generator)
+    assert asked == rows[:-1, 0].tolist()
+    torch.testing.assert_close(plan[:, 0], torch.full((2, WIDTH), 5.0), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("horizon", [1, 4])

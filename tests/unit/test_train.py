@@ -1,17 +1,22 @@
 """A whole run on a small recording: it learns, and it can be stopped anywhere."""
 
 import dataclasses
+import shutil
 import threading
 
+import numpy as np
 import pytest
 import torch
-from training_data import make_demonstrations
+from training_data import SPEC, TINY, make_checkpoint, make_demonstrations, tiny
 
-from df_policy import checkpoint
-from df_policy.config import PRESETS, NetworkConfig, PolicyFitConfig
+from df_policy import checkpoint, train
+from df_policy.config import PolicyFitConfig
+from df_policy.frames import Action, Observation
+from df_policy.geometry import Pose
+from df_policy.held_out import held_out_error
+from df_policy.policy import Policy
+from df_policy.presets import PRESETS
 from df_policy.train import Hooks, StoppedError, Training
-
-TINY = PRESETS["tiny"]
 
 
 def tensors(folder):
@@ -29,27 +34,29 @@ def stop_at(stage, step):
     return Hooks(on_step=watch, stop=stop)
 
 
-@pytest.mark.parametrize(("stage", "step"), [("encoder", 7), ("policy", 13)])
-def test_a_run_that_is_stopped_and_resumed_gives_the_same_checkpoint(tmp_path, stage, step):
-    data = make_demonstrations()
-    Training(data, TINY, tmp_path / "whole", {}, Hooks()).run()
+@pytest.mark.parametrize(
+    ("stage", "step", "name"),
+    [
+        ("encoder", 7, "fruit_swap"),
+        ("policy", 13, "fruit_swap"),
+        ("policy", 13, "fruit_swap_attention"),
+    ],
+)
+def test_a_run_that_is_stopped_and_resumed_gives_the_same_checkpoint(tmp_path, stage, step, name):
+    data, config = make_demonstrations(), tiny(name)
+    Training(data, config, tmp_path / "whole", {}, Hooks()).run()
     with pytest.raises(StoppedError):
-        Training(data, TINY, tmp_path / "parts", {}, stop_at(stage, step)).run()
-    Training(data, TINY, tmp_path / "parts", {}, Hooks()).run()
+        Training(data, config, tmp_path / "parts", {}, stop_at(stage, step)).run()
+    Training(data, config, tmp_path / "parts", {}, Hooks()).run()
     want, got = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
     assert want.keys() == got.keys()
     assert all(torch.equal(want[name], got[name]) for name in want)
 
 
-@pytest.mark.parametrize("memory", ["recurrent", "last_observation"])
-def test_training_lowers_the_loss(tmp_path, memory):
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_learns_and_then_plans(tmp_path, name):
     losses = []
-    config = dataclasses.replace(
-        TINY,
-        network=dataclasses.replace(TINY.network, memory=memory),
-        policy_fit=PolicyFitConfig(steps=150, batch=8),
-    )
-    assert isinstance(config.network, NetworkConfig)
+    config = dataclasses.replace(tiny(name), policy_fit=PolicyFitConfig(steps=150, batch=8))
 
     def watch(stage, _done, _of, values):
         if stage == "policy":
@@ -57,3 +64,64 @@ def test_training_lowers_the_loss(tmp_path, memory):
 
     Training(make_demonstrations(), config, tmp_path, {}, Hooks(on_step=watch)).run()
     assert sum(losses[-20:]) < 0.8 * sum(losses[:20])
+    policy = Policy.load(str(tmp_path))
+    policy.warm_up()
+    trained = checkpoint.load(str(tmp_path))
+    assert all(np.isfinite(error) for error in trained.about["held_out"].values())
+
+
+def test_an_encoder_that_is_there_already_is_the_one_that_would_be_trained(tmp_path):
+    data, attention = make_demonstrations(), tiny("fruit_swap_attention")
+    Training(data, TINY, tmp_path / "first", {}, Hooks()).run()
+    Training(data, attention, tmp_path / "whole", {}, Hooks()).run()
+    state = tmp_path / "short" / "state"
+    state.mkdir(parents=True)
+    shutil.copy(tmp_path / "first" / "state" / "encoder.safetensors", state)
+    stages = set()
+    hooks = Hooks(on_step=lambda stage, *_: stages.add(stage))
+    Training(data, attention, tmp_path / "short", {}, hooks).run()
+    assert stages == {"policy"}
+    want, got = tensors(tmp_path / "whole"), tensors(tmp_path / "short")
+    assert all(torch.equal(want[name], got[name]) for name in want)
+
+
+def test_every_checkpoint_is_measured_once(tmp_path, monkeypatch):
+    measured = []
+
+    def count(*arguments):
+        measured.append(arguments)
+        return held_out_error(*arguments)
+
+    monkeypatch.setattr(train, "held_out_error", count)
+    published = []
+    hooks = Hooks(on_checkpoint=lambda step, _: published.append(step))
+    last = Training(make_demonstrations(), TINY, tmp_path, {}, hooks).run()
+    assert published == [10, 20]
+    assert len(measured) == 2
+    again = Training(make_demonstrations(), TINY, tmp_path, {}, hooks).run()
+    assert again.about == last.about
+
+
+@pytest.mark.parametrize("name", ["fruit_swap", "fruit_swap_memoryless_two"])
+def test_what_is_learnt_is_what_is_met(tmp_path, name):
+    """The tokens of a recording are those that a policy makes when it sees the same."""
+    config, data = tiny(name), make_demonstrations()
+    trained = make_checkpoint(config=config)
+    policy, codec = Policy(trained), trained.codec
+    images = {camera: torch.from_numpy(rows) for camera, rows in data.images.items()}
+    latents = codec.latents(images)
+    training = Training(data, config, tmp_path, {}, Hooks())
+    first, token = np.array([1]), 2
+    x, _ = training._tokens(codec, latents, data, first, np.array([3]))
+    row = int(data.starts[1]) + 3 + token * codec.chunk
+    seen = dataclasses.replace(frame(data, row), before=frame(data, row - 1))
+    executed = [Action.from_row(data.action[i].astype(float)) for i in range(row - 8, row)]
+    torch.testing.assert_close(policy._token(seen, executed)[0], x[0, token], atol=1e-3, rtol=1e-3)
+
+
+def frame(data, row):
+    """A recorded frame as a policy would see it."""
+    images = {camera: rows[row] for camera, rows in data.images.items()}
+    pose = Pose.of(data.tool_position[row].astype(float), data.tool_quat_xyzw[row].astype(float))
+    joints, stamps = np.zeros(len(SPEC.joint_names)), dict.fromkeys(images, 0)
+    return Observation(0, images, stamps, joints, joints, pose, float(data.gripper[row, 0]))
