@@ -199,6 +199,8 @@ class RunConfig:
     """The run around both optimisations."""
 
     seed: int = 0
+    episodes: int = 0
+    """Use only so many demonstrations, the first ones; 0 for all."""
     validation: float = 0.05
     """Share of the episodes held out."""
     device: str = "auto"
@@ -209,6 +211,8 @@ class RunConfig:
     """CPU threads of the optimiser; the closed-loop evaluation has a process of its own."""
     save_every: int = 1000
     """Steps between saved states."""
+    keep_every: int = 0
+    """Policy steps between checkpoints that are kept, in checkpoints/; 0 for the newest alone."""
     evaluate_every: int = 4000
     """Policy steps between closed-loop evaluations; 0 for none."""
     evaluate_episodes: int = 20
@@ -218,8 +222,14 @@ class RunConfig:
         _need(0.0 < self.validation < 1.0, "run.validation between 0 and 1", self.validation)
         for name in ("threads", "save_every", "evaluate_episodes"):
             _need(getattr(self, name) > 0, f"run.{name} above 0", getattr(self, name))
-        for name in ("seed", "evaluate_every"):
+        for name in ("seed", "episodes", "keep_every", "evaluate_every"):
             _need(getattr(self, name) >= 0, f"run.{name} from 0", getattr(self, name))
+        aligned = self.keep_every % self.save_every == 0
+        _need(
+            aligned,
+            f"run.keep_every a multiple of run.save_every = {self.save_every}",
+            self.keep_every,
+        )
 
 
 @dataclass(frozen=True)

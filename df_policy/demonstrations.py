@@ -38,6 +38,31 @@ class Demonstrations:
         spans = zip(self.starts, self.ends, strict=True)
         return np.concatenate([np.arange(start, end) for start, end in spans])
 
+    def first(self, episodes: int) -> Demonstrations:
+        """Only the first ones; 0 for all.
+
+        Raises:
+            DfPolicyError: if there are not so many.
+        """
+        if episodes == 0:
+            return self
+        if episodes > len(self.ends):
+            raise DfPolicyError(
+                f"expected a recording of at least {episodes} episodes (run.episodes), got "
+                f"{len(self.ends)}; record more"
+            )
+        end = int(self.ends[episodes - 1])
+        return replace(
+            self,
+            images={camera: images[:end] for camera, images in self.images.items()},
+            tool_position=self.tool_position[:end],
+            tool_quat_xyzw=self.tool_quat_xyzw[:end],
+            gripper=self.gripper[:end],
+            action=self.action[:end],
+            starts=self.starts[:episodes],
+            ends=self.ends[:episodes],
+        )
+
     def split(self, held_out: float, seed: int) -> tuple[Demonstrations, Demonstrations]:
         """Training and held-out episodes, drawn by `seed`; the arrays are shared.
 
