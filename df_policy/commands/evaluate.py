@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from df_policy.evaluate import EpisodeResult
     from df_policy.policy import Policy
     from df_policy.robot import RobotSpec
-    from df_policy.sim.environment import FruitSwap
+    from df_policy.sim.environment import TaskEnvironment
 
 FILM_STRIDE = 2
 """Every second action is drawn: the film runs at double speed and is made in half the time."""
@@ -38,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     options.add_argument("checkpoint", help="a run folder, or the name of shipped weights")
+    options.add_argument(
+        "--task",
+        default=argparse.SUPPRESS,
+        help="what to solve (default: what the policy was trained for)",
+    )
     options.add_argument("--episodes", type=_positive, default=100)
     options.add_argument(
         "--seed", type=_natural, default=0, help="of the first episode; then +1 each"
@@ -86,7 +91,7 @@ class Played:
 class _Stage:
     """One process' environment and policy, made once."""
 
-    environment: FruitSwap
+    environment: TaskEnvironment
     policy: Policy
     refusal: DfPolicyError | None = None
     """Why there are none; an initialiser that raises would end the pool without saying."""
@@ -96,16 +101,27 @@ def _prepare(options: argparse.Namespace) -> None:
     import torch
 
     from df_policy.checkpoint import check_robot
-    from df_policy.sim.environment import FruitSwap
+    from df_policy.sim.tasks import make
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(1)
     try:
         _Stage.policy = load_policy(options)
-        _Stage.environment = FruitSwap()
+        _Stage.environment = make(task_of(options, _Stage.policy))
         check_robot(_Stage.policy.spec, _Stage.environment.spec)
     except DfPolicyError as error:
         _Stage.refusal = error
+
+
+def task_of(options: argparse.Namespace, policy: Policy) -> str:
+    """The task's name: as given, or as trained; old checkpoints knew one task only.
+
+    Raises:
+        DfPolicyError: if there is no such task.
+    """
+    from df_policy.sim.tasks import find
+
+    return find(getattr(options, "task", policy.about.get("task", "fruit_swap"))).name
 
 
 def load_policy(options: argparse.Namespace) -> Policy:
@@ -185,6 +201,7 @@ def main(argv: list[str]) -> int:
         if target is not None:
             check_writable(target)  # now, not after the last episode
     policy = load_policy(options)  # a wrong one is refused here, before any worker starts
+    name = task_of(options, policy)
     console = Console()
     _warn_of_seen_seeds(options, policy.about, console)
     played: list[Played] = []
@@ -200,7 +217,7 @@ def main(argv: list[str]) -> int:
     if options.json is not None:
         _write(options, policy, figures)
     if options.film is not None:
-        _film(played[: options.film_episodes], options.film, policy.spec)
+        _film(played[: options.film_episodes], options.film, policy.spec, name)
         console.print(f"film: {options.film}")
     return 0
 
@@ -212,6 +229,7 @@ def _write(options: argparse.Namespace, policy: Policy, figures: dict[str, Any])
 
     record = figures | {
         "checkpoint": options.checkpoint,
+        "task": task_of(options, policy),
         "trained": policy.about,
         "config": to_json(policy.config) | {"sampler": dataclasses.asdict(policy.sampler)},
         "device": options.device,
@@ -248,7 +266,7 @@ def table(name: str, figures: dict[str, Any]) -> Any:
     return shown
 
 
-def _film(played: list[Played], path: Path, spec: RobotSpec) -> None:
+def _film(played: list[Played], path: Path, spec: RobotSpec, task: str) -> None:
     from df_policy.sim.film import render_film
 
     snapshots, paths, captions = [], [], []
@@ -260,4 +278,4 @@ def _film(played: list[Played], path: Path, spec: RobotSpec) -> None:
                 f"seed {one.result.seed}   {step / spec.action_rate_hz:4.1f} s   "
                 f"ends: {one.result.reason}"
             )
-    render_film(snapshots, paths, path, captions=captions)
+    render_film(snapshots, paths, path, captions=captions, task=task)
