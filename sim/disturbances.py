@@ -41,8 +41,8 @@ _ALL: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
     ("lighting", "the light changes in strength and direction at some time", meddling.Lighting),
     ("distractor", "a coloured thing slides onto the table and stays", meddling.Distractor),
     ("camera_jitter", "the cameras shake, from some time on", meddling.CameraJitter),
-    ("fruit_nudged", "a fruit is moved within its slot, once", meddling.FruitNudged),
-    ("fruit_moved", "a fruit is moved to a free slot, once", meddling.FruitMoved),
+    ("fruit_nudged", "a fruit is moved within its place, once", meddling.FruitNudged),
+    ("fruit_moved", "a fruit is moved to a free place, once", meddling.FruitMoved),
     (
         "fruit_knocked",
         "a fruit is knocked out of the lifting hand, once",

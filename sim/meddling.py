@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
-from df_policy.geometry import Vector
 from df_policy.sim.disturbed import Effect, Episode
 from df_policy.sim.stagehand import SHAPES, Point
 
@@ -22,10 +21,11 @@ _THROWN_FROM_M = (0.60, 0.55)
 """x, and y at the table's left or right edge, from where the distractor slides in."""
 _SLIDE_S = 0.8
 _REST_BOX_M = ((0.38, -0.32), (0.70, 0.32))
-_CLEAR_OF_SLOT_M = 0.11
-_NUDGE_M, _LEAST_NUDGE_M = 0.015, 0.010
-_MOVED_M, _DROPPED_M = 0.010, 0.020
-"""How far from its slot's middle a fruit may come to lie."""
+_CLEAR_M = 0.11
+_NUDGE_M, _MOVED_M = 0.015, 0.010
+"""How far from its place's middle a fruit comes to lie at most."""
+_LEAST_NUDGE_M = 0.010
+_KNOCK_M_S = 0.3
 _FRUIT_SHARE = 0.4
 """In this share of the episode a disturbance of fruit begins to wait for its moment: what it
 undoes has to be done again."""
@@ -86,14 +86,14 @@ class Distractor(Effect):
     """A thing of some shape and colour slides onto the table and stays; it touches nothing."""
 
     def __init__(self, episode: Episode) -> None:
-        """Draws when, what, and where it comes to rest: clear of all slots."""
+        """Draws when, what, and where it comes to rest: clear of all places."""
         self._stage, rng = episode.need_stage(), episode.rng
         self._start = episode.some_step(0.5 * episode.seconds)
         self._slide = max(1, episode.step_at(_SLIDE_S))
         self._shape = str(rng.choice(sorted(SHAPES)))
         self._half_m = float(rng.uniform(0.02, 0.04))
         self._rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.6, 1), rng.uniform(0.5, 1))
-        self._rest_m = _clear_place(rng, self._stage.slots_m())
+        self._rest_m = _clear_place(rng, self._stage.places_m())
         side = float(rng.choice((-1.0, 1.0)))
         self._from_m = np.array([_THROWN_FROM_M[0], side * _THROWN_FROM_M[1]])
 
@@ -109,11 +109,11 @@ class Distractor(Effect):
         self._stage.place(np.array([*ground, self._half_m]))
 
 
-def _clear_place(rng: np.random.Generator, slots_m: Float64[np.ndarray, "n 2"]) -> Point:
-    """A point on the table clear of all slots; where there is hardly any, the best of _TRIES."""
+def _clear_place(rng: np.random.Generator, places_m: Float64[np.ndarray, "n 2"]) -> Point:
+    """A point on the table clear of all places; where there is hardly any, the best of _TRIES."""
     drawn = rng.uniform(*_REST_BOX_M, (_TRIES, 2))
-    clear = np.linalg.norm(drawn[:, None] - slots_m, axis=-1).min(axis=1)
-    enough = np.flatnonzero(clear >= _CLEAR_OF_SLOT_M)
+    clear = np.linalg.norm(drawn[:, None] - places_m, axis=-1).min(axis=1)
+    enough = np.flatnonzero(clear >= _CLEAR_M)
     return np.asarray(drawn[enough[0] if len(enough) else clear.argmax()])
 
 
@@ -132,52 +132,57 @@ class _WhileAway(Effect):
             return
         lying = self._stage.lying()
         if step >= self._start and lying and self._stage.is_away(self._tool_m):
-            self._move(str(self._rng.choice(sorted(lying))), lying)
-            self.since = step
+            fruit = str(self._rng.choice(sorted(lying)))
+            self.since = step if self._move(fruit, lying[fruit]) else None
         self._tool_m = self._stage.tool_m()
 
-    def _move(self, fruit: str, lying: dict[str, int]) -> None:
+    def _move(self, fruit: str, place: int) -> bool:
+        """Move this fruit, which lies in that place; whether it could be done."""
         raise NotImplementedError
 
 
 class FruitNudged(_WhileAway):
-    """Somebody moves a fruit within its slot, by a centimetre and more."""
+    """Somebody moves a fruit within its place, by a centimetre and more."""
 
-    def _move(self, fruit: str, lying: dict[str, int]) -> None:
-        off = self._stage.fruits_m()[fruit][:2] - self._stage.slots_m()[lying[fruit]]
+    def _move(self, fruit: str, place: int) -> bool:
+        off = self._stage.fruits_m()[fruit][:2] - self._stage.places_m()[place]
         drawn = np.array([_in_disc(self._rng, _NUDGE_M) for _ in range(_TRIES)])
         way = np.linalg.norm(drawn - off, axis=1)
         enough = np.flatnonzero(way >= _LEAST_NUDGE_M)
-        chosen = drawn[enough[0] if len(enough) else way.argmax()]
-        self._stage.put(fruit, lying[fruit], chosen)
+        self._stage.put(fruit, place, drawn[enough[0] if len(enough) else way.argmax()])
+        return True
 
 
 class FruitMoved(_WhileAway):
-    """Somebody lays a fruit into a free slot; what the task asks for stays as it was."""
+    """Somebody lays a fruit into a free place; what the task asks for stays as it was."""
 
-    def _move(self, fruit: str, lying: dict[str, int]) -> None:
-        free = sorted(set(range(len(self._stage.slots_m()))) - set(lying.values()))
-        self._stage.put(fruit, int(self._rng.choice(free)), _in_disc(self._rng, _MOVED_M))
+    def _move(self, fruit: str, place: int) -> bool:
+        del place
+        free = self._stage.free()
+        if free:
+            self._stage.put(fruit, int(self._rng.choice(free)), _in_disc(self._rng, _MOVED_M))
+        return bool(free)
 
 
 class FruitKnocked(Effect):
-    """A fruit is knocked out of the gripper in a lift, once, and falls back into its slot."""
+    """A fruit is knocked out of the gripper in a lift, once: it falls, and may roll."""
 
     def __init__(self, episode: Episode) -> None:
-        """Draws when it begins to wait for a lift, and where the fruit will lie."""
+        """Draws when it begins to wait for a lift, and from where the knock comes."""
         self._stage = episode.need_stage()
         self._start = episode.some_step(_FRUIT_SHARE * episode.seconds)
-        self._offset_m = _in_disc(episode.rng, _DROPPED_M)
-        self._fruits_m: dict[str, Vector] = self._stage.fruits_m()
+        angle = episode.rng.uniform(0.0, 2.0 * np.pi)
+        self._push_m_s = _KNOCK_M_S * np.array([np.cos(angle), np.sin(angle), 0.0])
+        self._fruits_m = self._stage.fruits_m()
 
     def touch(self, step: int) -> None:
         """At the first lift."""
         if self.since is not None:
             return
         before, self._fruits_m = self._fruits_m, self._stage.fruits_m()
-        for fruit, position in self._fruits_m.items():
-            slot = self._stage.lifted_over(position, before[fruit])
-            if slot is not None and step >= self._start:
-                self._stage.put(fruit, slot, self._offset_m)
-                self.since = step
-                return
+        fruit = self._stage.lifted()
+        if fruit is None or step < self._start:
+            return
+        if self._fruits_m[fruit][2] > before[fruit][2]:
+            self._stage.knock(fruit, self._push_m_s)
+            self.since = step

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float64
 
 from df_policy.geometry import Vector
-from df_policy.sim import task
 from df_policy.sim.scene import DISTRACTOR
 from df_policy.sim.world import World
 
@@ -26,9 +25,8 @@ _AWAY_M = 0.12
 """At this distance from every fruit the hand is about something else."""
 _STILL_M = 0.010
 """Way of the tool in one action period below which it rests."""
-_RISE_M = 0.003
 _LIFTED_M = 0.040
-"""A fruit that has risen so far above its place is in the gripper for certain."""
+_LOOSE_S = 0.3
 
 
 class Stagehand:
@@ -53,30 +51,32 @@ class Stagehand:
         """Fruit -> position of its centre."""
         return self._world.fruits_m()
 
-    def slots_m(self) -> Float64[np.ndarray, "n 2"]:
-        """The middles of the slots on the table."""
-        return task.SLOTS_M
+    def places_m(self) -> Float64[np.ndarray, "n 2"]:
+        """The middles of the places on the table."""
+        return self._world.start.places_m
 
     def tool_m(self) -> Vector:
         """The point between the finger tips."""
         return self._world.observe(cameras=False).tool.position_m
 
     def lying(self) -> dict[str, int]:
-        """Fruit -> slot, for each fruit that lies in one."""
-        found = {fruit: task.slot_of(position) for fruit, position in self.fruits_m().items()}
-        return {fruit: slot for fruit, slot in found.items() if slot is not None}
+        """Fruit -> place, for each fruit that lies in one."""
+        found = {fruit: self._world.place_of(fruit) for fruit in self._world.task.fruits}
+        return {fruit: place for fruit, place in found.items() if place is not None}
 
-    def lifted_over(self, fruit_m: Vector, before_m: Vector) -> int | None:
-        """The slot from which a fruit is being lifted: it rises, and is still above it.
+    def free(self) -> tuple[int, ...]:
+        """The places with no fruit in or above them."""
+        return self._world.free_places()
 
-        Args:
-            fruit_m: where it is now.
-            before_m: where it was one action before.
-        """
-        height = fruit_m[2] - task.FRUIT_RADIUS_M
-        if height < _LIFTED_M or fruit_m[2] - before_m[2] < _RISE_M:
+    def lifted(self) -> str | None:
+        """The fruit in the hand that is well above the table and still over where it lay."""
+        fruit = self._world.held_fruit()
+        if fruit is None:
             return None
-        return task.slot_of(np.array([*fruit_m[:2], task.FRUIT_RADIUS_M]))
+        at, start = self._world.fruits_m()[fruit], self._world.start
+        radius = start.radii_m[fruit]
+        over = start.place_of(fruit, np.array([*at[:2], radius])) is not None
+        return fruit if over and at[2] >= radius + _LIFTED_M else None
 
     def is_away(self, tool_before_m: Vector) -> bool:
         """Whether the hand rests, away from all fruit.
@@ -88,13 +88,15 @@ class Stagehand:
         near = min(float(np.linalg.norm(tool - fruit)) for fruit in self.fruits_m().values())
         return near >= _AWAY_M and float(np.linalg.norm(tool - tool_before_m)) <= _STILL_M
 
-    def put(self, fruit: str, slot: int, offset_m: Point) -> None:
-        """Lay a fruit into a slot, at rest, so far from its middle."""
-        model, data = self._world.model, self._world.data
-        place, speed = int(model.joint(fruit).qposadr[0]), int(model.joint(fruit).dofadr[0])
-        data.qpos[place : place + 3] = [*(self.slots_m()[slot] + offset_m), task.FRUIT_RADIUS_M]
-        data.qvel[speed : speed + 6] = 0.0
-        mujoco.mj_forward(model, data)
+    def put(self, fruit: str, place: int, offset_m: Point) -> None:
+        """Lay a fruit into a place, at rest, so far from its middle."""
+        middle = self._world.start.in_place(fruit, place)
+        self._world.place_fruit(fruit, middle + [*offset_m, 0.0])
+
+    def knock(self, fruit: str, velocity_m_s: Vector) -> None:
+        """Have the fingers lose a fruit, with a push."""
+        self._world.loosen_grip(_LOOSE_S)
+        self._world.push_fruit(fruit, velocity_m_s)
 
     def light(self, key: float, ambient: float, tilt: Vector) -> None:
         """Scale the lamp and the light from everywhere, and let the lamp shine from elsewhere."""

@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     from df_policy.commands.report import takes, write_report
 
     print("film and report", flush=True)
-    film(takes(out / "swaps" / "episodes.npz"), out / "swaps.mp4")
+    film(takes(out / "swaps" / "episodes.npz"), out / "swaps.mp4", "fruit_swap")
     write_report(out, recording, result, out / "swaps" / "episodes.npz")
     _show(result)
     minutes = (time.monotonic() - begin) / 60

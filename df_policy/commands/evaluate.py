@@ -24,6 +24,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     options.add_argument("checkpoint", help="a run folder, or the name of shipped weights")
+    options.add_argument(
+        "--task",
+        default=argparse.SUPPRESS,
+        help="what to solve (default: what the policy was trained for)",
+    )
     options.add_argument("--episodes", type=_positive, default=100, help="of each condition")
     options.add_argument(
         "--seed", type=_natural, default=0, help="of the first episode; then +1 each"
@@ -104,7 +109,7 @@ def main(argv: list[str]) -> int:
     _choose_files(options)
     from rich.console import Console
 
-    from df_policy.commands.playing import load_policy
+    from df_policy.commands.playing import load_policy, task_of
     from df_policy.commands.results import Results
     from df_policy.files import check_writable
 
@@ -126,7 +131,7 @@ def main(argv: list[str]) -> int:
     if takes:
         from df_policy.commands.films import film
 
-        film(takes, options.film)
+        film(takes, options.film, task_of(options, policy))
         console.print(f"film: {options.film}")
     return 0
 

@@ -35,8 +35,8 @@ class Take:
         return "   ".join([f"seed {self.seed}", f"{now_s:4.1f} s", f"ends: {self.ends}", *wrong])
 
 
-def film(takes: Sequence[Take], path: Path) -> None:
-    """Write one MP4 of all episodes, one after the other.
+def film(takes: Sequence[Take], path: Path, task: str) -> None:
+    """Write one MP4 of all episodes of a task, one after the other.
 
     Raises:
         DfPolicyError: if there is nothing to show.
@@ -51,4 +51,4 @@ def film(takes: Sequence[Take], path: Path) -> None:
             snapshots.append(take.snapshots[moment])
             ways.append(way if len(way) > 1 else None)
             captions.append(take.caption(moment))
-    render_film(snapshots, ways, path, captions=captions)
+    render_film(snapshots, ways, path, captions=captions, task=task)

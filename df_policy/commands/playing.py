@@ -20,7 +20,8 @@ from df_policy.evaluate import EpisodeResult, run_episode
 from df_policy.policy import Policy
 from df_policy.sim.disturbances import parse
 from df_policy.sim.disturbed import Disturbed
-from df_policy.sim.environment import FruitSwap
+from df_policy.sim.environment import TaskEnvironment
+from df_policy.sim.tasks import find, make
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,19 @@ class Played:
 class _Stage:
     """One process' environment and policy, made once."""
 
-    environment: FruitSwap
+    environment: TaskEnvironment
     policy: Policy
     refusal: DfPolicyError | None = None
     """Why there are none; an initialiser that raises would end the pool without saying."""
+
+
+def task_of(options: argparse.Namespace, policy: Policy) -> str:
+    """The task's name: as given, or as trained; old checkpoints knew one task only.
+
+    Raises:
+        DfPolicyError: if there is no such task.
+    """
+    return find(getattr(options, "task", policy.about.get("task", "fruit_swap"))).name
 
 
 def load_policy(options: argparse.Namespace) -> Policy:
@@ -98,7 +108,7 @@ def _prepare(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     try:
         _Stage.policy = load_policy(options)
-        _Stage.environment = FruitSwap()
+        _Stage.environment = make(task_of(options, _Stage.policy))
         check_robot(_Stage.policy.spec, _Stage.environment.spec)
     except DfPolicyError as error:
         _Stage.refusal = error

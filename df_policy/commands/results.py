@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CLEAN = "clean"
 Figures = Mapping[str, Any]
 
-SAME = ("weights", "suite", "first_seed", "episodes", "sampler", "device", "precision")
+SAME = ("weights", "task", "suite", "first_seed", "episodes", "sampler", "device", "precision")
 """What must agree for a suite to be continued."""
 
 
@@ -69,12 +69,14 @@ class Results:
 
 def _head(options: argparse.Namespace, policy: Policy) -> dict[str, Any]:
     from df_policy import checkpoint
+    from df_policy.commands.playing import task_of
     from df_policy.config import to_json
     from df_policy.provenance import versions
 
     weights = (checkpoint.find(options.checkpoint) / checkpoint.WEIGHTS).read_bytes()
     return {
         "checkpoint": options.checkpoint,
+        "task": task_of(options, policy),
         "weights": hashlib.sha256(weights).hexdigest()[:16],
         "suite": options.suite,
         "first_seed": options.seed,
