@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "solve a task in simulation with the shipped checkpoint",
     "train": "train a policy on a recording",
     "evaluate": "measure a policy over many episodes in simulation",
+    "compare": "say whether one evaluation is better than another, seed by seed",
     "bringup": "start a task's ROS 2 nodes",
     "ship": "put a run's checkpoint among the shipped weights",
     "info": "show versions, optional parts, checkpoints, and what a recording holds",

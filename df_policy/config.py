@@ -68,11 +68,9 @@ class DiffusionConfig:
     """Weight of the predicted observation beside the predicted actions (weight 1). At 0 none is
     predicted, and of tokens that are planned the memory reads their actions alone."""
     doubt: float = 0.0
-    """Share of sequences, for each camera, whose memory reads the camera noised for a while, as
-    when it is not trusted; needs network.levels_for = camera."""
+    """Share of sequences whose memory reads a camera noised for a while, for each camera."""
     forget: float = 0.0
-    """Share of sequences whose memory reads pure noise up to a random token and clean tokens from
-    there on, as when only the newest part of the past is to be looked at."""
+    """Share of sequences whose memory reads pure noise up to a random token."""
     shared_level: bool = False
     """One level for all tokens of a sequence, in the memory too, in place of one for each."""
 
@@ -95,8 +93,7 @@ class NetworkConfig:
     """`recurrent`: in a state. `attention`: in a window of tokens. `last_observation` forgets all
     but the newest observation: the memoryless baseline."""
     levels_for: Literal["token", "camera"] = "token"
-    """What the memory is told a noise level of: each token as a whole, or each camera's part of it
-    and the rest, so that a camera can be distrusted alone."""
+    """Whether the memory is told one level of a token, or one of each camera and of the rest."""
     memory_width: int = 256
     embedding_width: int = 256
     width: int = 384
@@ -143,8 +140,7 @@ class SamplerConfig:
     past: Literal["clean", "same_level"] = "clean"
     """How a plan reads what was observed: as it is, or noised to the level that the plan is at."""
     trust: Literal["always", "by_surprise"] = "always"
-    """Whether the memory takes each image as it comes, or at a level that grows with its age and
-    with how far it is from what was foreseen; see `trust`."""
+    """Whether the memory takes each image as it comes, or no farther than it can; see `trust`."""
     histories: tuple[int, ...] = ()
     """Beside the whole past, plan from only so many of its newest tokens, each."""
     history_weights: tuple[float, ...] = ()
@@ -201,8 +197,7 @@ class EncoderFitConfig(FitConfig):
     imitate: int = 10
     """Next actions that the latent must tell."""
     augment: float = 0.0
-    """Share of images that are changed in light, colour and place, or partly covered; what is
-    reconstructed stays the image as recorded."""
+    """Share of images changed in light, colour and place, or partly covered; see `augment`."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -227,6 +222,8 @@ class RunConfig:
     """The run around both optimisations."""
 
     seed: int = 0
+    episodes: int = 0
+    """Use only so many demonstrations, the first ones; 0 for all."""
     validation: float = 0.05
     """Share of the episodes held out."""
     device: str = "auto"
@@ -237,6 +234,8 @@ class RunConfig:
     """CPU threads of the optimiser; the closed-loop evaluation has a process of its own."""
     save_every: int = 1000
     """Steps between saved states."""
+    keep_every: int = 0
+    """Policy steps between checkpoints that are kept, in checkpoints/; 0 for the newest alone."""
     evaluate_every: int = 4000
     """Policy steps between closed-loop evaluations; 0 for none."""
     evaluate_episodes: int = 20
@@ -246,8 +245,10 @@ class RunConfig:
         _need(0.0 < self.validation < 1.0, "run.validation between 0 and 1", self.validation)
         for name in ("threads", "save_every", "evaluate_episodes"):
             _need(getattr(self, name) > 0, f"run.{name} above 0", getattr(self, name))
-        for name in ("seed", "evaluate_every"):
+        for name in ("seed", "episodes", "keep_every", "evaluate_every"):
             _need(getattr(self, name) >= 0, f"run.{name} from 0", getattr(self, name))
+        expected = f"run.keep_every a multiple of run.save_every = {self.save_every}"
+        _need(self.keep_every % self.save_every == 0, expected, self.keep_every)
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,9 @@ class Config:
         """Raises DfPolicyError for a value out of its range."""
         steps, levels = self.sampler.steps, self.diffusion.levels
         _need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
-        doubting = self.diffusion.doubt > 0.0 or self.sampler.trust != "always"
-        apart = self.network.levels_for == "camera"
-        _need(apart or not doubting, "network.levels_for camera to doubt a camera", "token")
+        doubts, apart = self.diffusion.doubt > 0.0, self.network.levels_for == "camera"
+        doubts |= self.sampler.trust != "always"
+        _need(apart or not doubts, "network.levels_for camera to doubt a camera", "token")
 
 
 def to_json(config: Config) -> dict[str, Any]:

@@ -59,6 +59,30 @@ class Demonstrations:
         """Row numbers of all frames of these episodes."""
         return np.concatenate([self.episode(number) for number in range(len(self.ends))])
 
+    def first(self, episodes: int) -> Demonstrations:
+        """Only the first ones; 0 for all.
+
+        Raises:
+            DfPolicyError: if there are not so many.
+        """
+        if episodes == 0:
+            return self
+        if episodes > len(self.ends):
+            raise DfPolicyError(
+                f"expected a recording of at least {episodes} episodes (run.episodes), got "
+                f"{len(self.ends)}; record more"
+            )
+        end = int(self.ends[episodes - 1])
+        return replace(
+            self,
+            tool_position=self.tool_position[:end],
+            tool_quat_xyzw=self.tool_quat_xyzw[:end],
+            gripper=self.gripper[:end],
+            action=self.action[:end],
+            starts=self.starts[:episodes],
+            ends=self.ends[:episodes],
+        )
+
     def split(self, held_out: float, seed: int) -> tuple[Demonstrations, Demonstrations]:
         """Training and held-out episodes, drawn by `seed`; the arrays are shared.
 

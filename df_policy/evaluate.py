@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from df_policy.environment import Environment
+from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.plan import Plan, Planner
 
@@ -35,6 +36,9 @@ def run_episode(
 ) -> EpisodeResult:
     """Play the episode of `seed` to its end.
 
+    The plan is followed by its times, as over ROS: where observations come late, by their stamps,
+    the plan begins in the past, and what it had for then is left out.
+
     Args:
         planner: who decides; asked once every `chunk` actions.
         environment: where.
@@ -43,20 +47,24 @@ def run_episode(
     """
     planner.reset(seed)
     observation = environment.reset(seed)
+    start_ns, period_ns = observation.stamp_ns, environment.spec.period_ns
     before: Observation | None = None
-    executed: list[Action] = []
+    sent: list[Action] = []
+    still = [observation.hold()] * planner.chunk
     latencies = []
     plan: Plan | None = None
+    late = 0
     for step in range(environment.episode_steps):
         turn = step % planner.chunk
         if plan is None or turn == 0:
+            late = step - round((observation.stamp_ns - start_ns) / period_ns)
+            executed = (still + sent[: step - late])[-planner.chunk :] if step else []
             begin = time.perf_counter()
             plan = planner.plan(replace(observation, before=before), executed)
             latencies.append(1e3 * (time.perf_counter() - begin))
-            executed = []
         before = observation
-        observation, sent = environment.step(plan.action(turn))
-        executed.append(sent)
+        observation, done = environment.step(plan.action(min(turn + late, len(plan.actions) - 1)))
+        sent.append(done)
         watch(plan)
     verdict = environment.judge()
     return EpisodeResult(seed, verdict.success, verdict.reason, tuple(latencies))
@@ -93,3 +101,39 @@ def summary(results: Sequence[EpisodeResult]) -> dict[str, Any]:
         "seeds": [result.seed for result in results],
         "solved": [result.seed for result in results if result.success],
     }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two evaluations of the same seeds, pair by pair."""
+
+    episodes: int
+    only_first: int
+    """Seeds that the first solved and the second did not."""
+    only_second: int
+    p_value: float
+    """Of the hypothesis that both solve equally many, two-sided."""
+
+
+def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
+    """Compare two summaries by McNemar's exact test.
+
+    Pairs with the same outcome tell nothing about which is better; if neither is, the others fall
+    to either side like a fair coin.
+
+    Source: McNemar 1947, Psychometrika 12, 153; the exact form is the binomial test.
+
+    Raises:
+        DfPolicyError: if the seeds are not the same.
+    """
+    seeds = [sorted(summary["seeds"]) for summary in (first, second)]
+    if seeds[0] != seeds[1]:
+        said = " and ".join(f"{len(s)} from {s[0]} to {s[-1]}" for s in seeds)
+        raise DfPolicyError(
+            f"expected the same seeds in both, got {said}; evaluate both with the same --seed and "
+            "--episodes"
+        )
+    solved = [set(summary["solved"]) for summary in (first, second)]
+    one, other = len(solved[0] - solved[1]), len(solved[1] - solved[0])
+    p_value = float(binomtest(one, one + other).pvalue) if one + other else 1.0
+    return Comparison(len(seeds[0]), one, other, p_value)

@@ -30,6 +30,7 @@ from df_policy.loss import sequence_loss
 from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
+from df_policy.stopwatch import Stopwatch
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
 
 M = TypeVar("M", bound=nn.Module)
@@ -73,8 +74,10 @@ class Training:
         """
         self.device = pick(config.run.device)
         torch.set_num_threads(config.run.threads)
+        data = data.first(config.run.episodes)
         self.data, self.config, self.folder, self.hooks = data, config, folder, hooks
-        self.about = about
+        self.about = about | {"episodes": len(data.ends), "frames": len(data.action)}
+        self.watch = Stopwatch(folder / "state" / "minutes.txt")
         self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
         _check_window(data, config)
         proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
@@ -127,6 +130,7 @@ class Training:
             stop = self.hooks.stop.is_set()
             if stop or fit.step % run.save_every == 0 or fit.step == config.steps:
                 fit.save(state)
+                self.watch.lap()
                 on_save(fit)
             if stop and fit.step < config.steps:
                 raise StoppedError
@@ -236,7 +240,8 @@ class Training:
             told = foretold(denoiser, schedule, unseen[0], config.sampler)
             error = held_out_error(codec, *unseen, told)
             about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
-            about["surprise"] = largest_surprise(codec, *unseen, told)
+            about |= {"surprise": largest_surprise(codec, *unseen, told)}
+            about |= {"minutes": round(self.watch.minutes, 2)}
             return Checkpoint(config, self.data.spec, codec, denoiser, about)
 
         newest: Checkpoint | None = None
@@ -245,11 +250,19 @@ class Training:
             nonlocal newest
             newest = checkpoint(fit)
             newest.save(self.folder)
+            every = config.run.keep_every
+            if every and fit.step % every == 0:
+                newest.save(kept(self.folder, fit.step))
             self.hooks.on_checkpoint(fit.step, newest.about["held_out"])
 
         network = build_denoiser(codec, config)
         fit = self._fit("policy", network, loss, config.policy_fit, publish)
         return newest or checkpoint(fit)  # a run that was complete has published nothing
+
+
+def kept(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step is kept, if it is."""
+    return run / "checkpoints" / f"step_{step}"
 
 
 def _check_window(data: Demonstrations, config: Config) -> None:

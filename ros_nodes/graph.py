@@ -1,4 +1,4 @@
-"""The nodes of fruit swap and their parameters: for `ros2 launch` and for `bringup` alike."""
+"""The nodes of a task and their parameters: for `ros2 launch` and for `bringup` alike."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class FruitSwapArguments:
     """What a user may choose."""
 
     checkpoint: str = parameter("fruit_swap", "a shipped checkpoint's name, or a folder")
+    task: str = parameter("fruit_swap", "what the checkpoint was trained for")
     episodes: int = parameter(5, "how many episodes to run")
     rate: float = parameter(50.0, "targets per second")
     headless: bool = parameter(True, "without MuJoCo's window")
@@ -67,7 +68,14 @@ DRIVER = "episode_node"
 
 
 def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
-    """The nodes of fruit swap."""
+    """The nodes of fruit swap, or of another task.
+
+    Raises:
+        DfPolicyError: if there is no such task.
+    """
+    from df_policy.sim.tasks import find
+
+    seconds = find(arguments.task).steps / RobotSpec.action_rate_hz
     record = str(Path(arguments.record).absolute() / "episodes.npz") if arguments.record else ""
     result = str(Path(arguments.result).absolute()) if arguments.result else ""
     return (
@@ -75,6 +83,7 @@ def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
             "df_policy.ros_nodes.sim_node",
             "sim_node",
             {
+                "task": arguments.task,
                 "seed": arguments.seed,
                 "real_time_factor": arguments.speed,
                 "record_path": record,
@@ -96,6 +105,7 @@ def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
             DRIVER,
             {
                 "episodes": arguments.episodes,
+                "duration_s": seconds,
                 "result_path": result,
                 "use_sim_time": True,
             },

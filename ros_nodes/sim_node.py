@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ except ImportError as error:
 class SimNodeConfig:
     """Parameters of the simulation node."""
 
+    task: str = parameter("fruit_swap", "what is to be done; picks the scene and the verdict")
     seed: int = parameter(0, "seed of the first episode; each reset adds one")
     real_time_factor: float = parameter(1.0, "simulated seconds per second")
     record_path: str = parameter("", "an .npz file for making a film later")
@@ -57,24 +58,22 @@ class SimNode(Node):
     A tick that comes late makes the simulated clock slip; ticks are never caught up in a burst.
 
     Args:
-        world: is closed with the node.
-        fovy_deg: vertical fields of view of its cameras, as far as known.
+        make_world: from a task's name, a world, which is closed with the node, and the vertical
+            fields of view of its cameras, as far as known.
         overrides: rclpy's arguments, for tests.
     """
 
     def __init__(
         self,
-        world: SimulatedWorld,
-        fovy_deg: Mapping[str, float] | None = None,
+        make_world: Callable[[str], tuple[SimulatedWorld, Mapping[str, float]]],
         **overrides: Any,
     ) -> None:
         super().__init__(
             "sim_node", automatically_declare_parameters_from_overrides=True, **overrides
         )
         self.config = declare(self, SimNodeConfig)
-        self._world = world
-        self._fovy_deg = fovy_deg or {}
-        self._spec = world.spec
+        world, self._fovy_deg = make_world(self.config.task)
+        self._world, self._spec = world, world.spec
         self._period_s = 1.0 / (self._spec.control_rate_hz * self.config.real_time_factor)
         self._log = FilmLog(Path(self.config.record_path)) if self.config.record_path else None
         self._episodes = 0
@@ -235,14 +234,15 @@ def _open_viewer(world: SimulatedWorld) -> Any:
 def main(args: list[str] | None = None) -> int:
     """Run the node; returns the exit code."""
 
-    def make() -> SimNode:
+    def world_of(task: str) -> tuple[SimulatedWorld, Mapping[str, float]]:
+        from df_policy.sim.tasks import find
         from df_policy.sim.world import World
 
-        world = World()
-        fovy_deg = {name: float(world.model.camera(name).fovy[0]) for name in world.spec.cameras}
-        return SimNode(world, fovy_deg)
+        world = World(find(task))
+        cameras = world.spec.cameras
+        return world, {name: float(world.model.camera(name).fovy[0]) for name in cameras}
 
-    return run_node("sim_node", make, args)
+    return run_node("sim_node", lambda: SimNode(world_of), args)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The simulated robot and its task; importing this package loads no simulator."""
+"""The simulated robot and its tasks; importing this package loads no simulator."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import sys
 
 
 def register() -> None:
-    """Make `FruitSwap-v0` known to gymnasium; registering twice is harmless."""
+    """Make `FruitSwap-v0` and its like known to gymnasium; registering twice is harmless."""
     import gymnasium
 
-    if "FruitSwap-v0" not in gymnasium.registry:
-        gymnasium.register("FruitSwap-v0", entry_point="df_policy.sim.gym_env:FruitSwapGym")
+    from df_policy.sim.tasks import TASKS
+
+    for name, task in TASKS.items():
+        if task.gym_id not in gymnasium.registry:
+            gymnasium.register(
+                task.gym_id, entry_point="df_policy.sim.gym_env:TaskGym", kwargs={"task": name}
+            )
 
 
 def _choose_graphics() -> None:

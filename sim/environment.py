@@ -1,25 +1,29 @@
-"""Fruit swap as an environment: ten actions a second, each walked in five control ticks."""
+"""A task as an environment: ten actions a second, each walked in five control ticks."""
 
 from __future__ import annotations
 
 from df_policy.environment import Verdict
 from df_policy.frames import Action, Observation
 from df_policy.robot import RobotSpec
-from df_policy.sim.task import EPISODE_STEPS
+from df_policy.sim.tasks.task import Task
 from df_policy.sim.world import World, WorldSettings
 
 
-class FruitSwap:
-    """Swap the apple and the orange; see `df_policy.environment.Environment`."""
+class TaskEnvironment:
+    """A world and its task; see `df_policy.environment.Environment`."""
 
-    def __init__(self, settings: WorldSettings | None = None, *, cameras: bool = True) -> None:
+    def __init__(
+        self, task: Task, settings: WorldSettings | None = None, *, cameras: bool = True
+    ) -> None:
         """Builds the world.
 
         Args:
+            task: what is to be done.
             settings: rates and image sizes.
             cameras: False leaves images out of all observations, which is faster.
         """
-        self.world = World(settings)
+        self.task = task
+        self.world = World(task, settings)
         self._cameras = cameras
         self._sent = self.world.home
 
@@ -31,7 +35,7 @@ class FruitSwap:
     @property
     def episode_steps(self) -> int:
         """Actions in one episode, the same for all."""
-        return EPISODE_STEPS
+        return self.task.steps
 
     def reset(self, seed: int) -> Observation:
         """Start the episode that `seed` describes, and see it."""
@@ -49,7 +53,7 @@ class FruitSwap:
         return self.world.observe(self._cameras), sent
 
     def judge(self) -> Verdict:
-        """Whether the fruits are swapped now, and if not, what is wrong."""
+        """Whether the task is done now, and if not, what is wrong."""
         return self.world.judge()
 
     def close(self) -> None:

@@ -15,7 +15,9 @@ from df_policy.errors import DfPolicyError
 from df_policy.frames import Image
 from df_policy.sim.cameras import PERSON_SIZE, PersonView
 from df_policy.sim.scene import task_model
-from df_policy.sim.world import Snapshot
+from df_policy.sim.tasks import find
+from df_policy.sim.wardrobe import Wardrobe
+from df_policy.sim.world import Snapshot, draw
 
 Points = Float64[np.ndarray, "h 3"]
 
@@ -32,6 +34,7 @@ def render_film(
     fps: int = 10,
     captions: str | Sequence[str] = "",
     size: tuple[int, int] = PERSON_SIZE,
+    task: str = "fruit_swap",
 ) -> None:
     """Write an H.264 MP4 with one picture per snapshot.
 
@@ -42,6 +45,7 @@ def render_film(
         fps: pictures per second; 10 shows one snapshot per action in real time.
         captions: one line for all pictures, or one for each.
         size: (height, width), both even.
+        task: whose snapshots these are.
 
     Raises:
         DfPolicyError: if the lists differ in length, or are empty, or the size is odd.
@@ -54,7 +58,7 @@ def render_film(
         )
     if size[0] % 2 or size[1] % 2:
         raise DfPolicyError(f"expected an even height and width, got {size}, do add one")
-    painter = _Painter(size)
+    painter = _Painter(size, task)
     try:
         with av.open(str(path), mode="w") as container:
             stream = container.add_stream("libx264", rate=fps, options={"crf": "21"})
@@ -75,6 +79,7 @@ def snapshot_png(
     plan: Points | None = None,
     caption: str = "",
     size: tuple[int, int] = PERSON_SIZE,
+    task: str = "fruit_swap",
 ) -> None:
     """Write one picture as PNG.
 
@@ -84,11 +89,12 @@ def snapshot_png(
         plan: the planned way of the tool, in metres.
         caption: a line at the foot of the picture.
         size: (height, width).
+        task: whose snapshot this is.
 
     Raises:
         DfPolicyError: if the file cannot be written.
     """
-    painter = _Painter(size)
+    painter = _Painter(size, task)
     try:
         picture = painter.paint(snapshot, plan, caption)
     finally:
@@ -102,18 +108,15 @@ def snapshot_png(
 class _Painter:
     """The scene by itself, without control: shows any snapshot."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        self._model = task_model()
+    def __init__(self, size: tuple[int, int], task: str) -> None:
+        inventory = find(task).inventory
+        self._model = task_model(inventory)
+        self._wardrobe = Wardrobe(self._model, inventory)
         self._data = mujoco.MjData(self._model)
         self._view = PersonView(self._model, size)
 
     def paint(self, snapshot: Snapshot, plan: Points | None, caption: str) -> Image:
-        if np.shape(snapshot) != (self._model.nq,):
-            raise DfPolicyError(
-                f"expected snapshots of {self._model.nq} numbers, got {np.shape(snapshot)}, "
-                "take them with the same version of the scene"
-            )
-        self._data.qpos[:] = snapshot
+        draw(self._model, self._data, self._wardrobe, np.asarray(snapshot))
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         picture = np.ascontiguousarray(self._view.render(self._data))

@@ -1,4 +1,4 @@
-"""Fruit swap behind gymnasium's interface, for learners that expect one."""
+"""The tasks behind gymnasium's interface, for learners that expect one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gymnasium import spaces
 from df_policy.frames import ACTION_WIDTH, Action, Image, Observation
 from df_policy.geometry import rotation_6d
 from df_policy.sim.cameras import PersonView
-from df_policy.sim.environment import FruitSwap
+from df_policy.sim.tasks import make
 from df_policy.sim.world import WorldSettings
 
 Reading = dict[str, Any]
 
 
-class FruitSwapGym(gymnasium.Env[Reading, np.ndarray]):
-    """`FruitSwap-v0`: reward 1 with the last step if the fruits are swapped, otherwise 0.
+class TaskGym(gymnasium.Env[Reading, np.ndarray]):
+    """`FruitSwap-v0` and its like: reward 1 with the last step if the task is done, otherwise 0.
 
     An action is a row as `df_policy.frames.Action.row` writes it. Episodes have a fixed length and
     end by truncation.
@@ -27,11 +27,15 @@ class FruitSwapGym(gymnasium.Env[Reading, np.ndarray]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
     def __init__(
-        self, render_mode: str | None = None, settings: WorldSettings | None = None
+        self,
+        task: str = "fruit_swap",
+        render_mode: str | None = None,
+        settings: WorldSettings | None = None,
     ) -> None:
         """Builds the world.
 
         Args:
+            task: its name.
             render_mode: `rgb_array`, or None for no pictures.
             settings: rates and image sizes.
 
@@ -41,7 +45,7 @@ class FruitSwapGym(gymnasium.Env[Reading, np.ndarray]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"expected render_mode None or 'rgb_array', got {render_mode!r}")
         self.render_mode = render_mode
-        self._inner = FruitSwap(settings)
+        self._inner = make(task, settings)
         self._view: PersonView | None = None
         self._steps = 0
         spec = self._inner.spec

@@ -42,13 +42,11 @@ MOST_DROPS_IN_A_ROW = 50
 """So many failures one after the other are no accident: something is broken."""
 
 
-def _fruit_swap() -> Environment:
-    from df_policy.sim.environment import FruitSwap
+def tasks() -> dict[str, Callable[[], Environment]]:
+    """Every task by its name, and how its world is made."""
+    from df_policy.sim.tasks import make, names
 
-    return FruitSwap()
-
-
-TASKS: dict[str, Callable[[], Environment]] = {"fruit_swap": _fruit_swap}
+    return {name: partial(make, name) for name in names()}
 
 
 def devices() -> dict[str, Device]:
@@ -63,19 +61,19 @@ def devices() -> dict[str, Device]:
 
 
 def _scripted(environment: Environment) -> Operator:
-    from df_policy.sim.environment import FruitSwap
+    from df_policy.sim.environment import TaskEnvironment
     from df_policy.sim.scripted import ScriptedOperator
 
-    if not isinstance(environment, FruitSwap):
+    if not isinstance(environment, TaskEnvironment):
         raise DfPolicyError(
-            f"expected the task fruit_swap for the device scripted, got {environment.spec.name}"
+            f"expected a simulated task for the device scripted, got {environment.spec.name}"
         )
     return ScriptedOperator(environment)
 
 
 def build_world(task: str, device: str) -> tuple[Environment, Operator]:
     """A world and who drives it, made in the process that will use them."""
-    environment = TASKS[task]()
+    environment = tasks()[task]()
     return environment, devices()[device].build(environment)
 
 
@@ -89,12 +87,15 @@ def parser() -> Options:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     made.add_argument("--device", default="scripted", help="who drives: scripted")
-    made.add_argument("--task", default="fruit_swap", help="what to do: fruit_swap")
+    made.add_argument("--task", default="fruit_swap", help="what to do, for example fruit_cycle")
     made.add_argument(
         "--episodes", type=int, default=240, help="episodes in the recording when it is complete"
     )
     made.add_argument(
-        "--out", type=Path, default=Path("recordings/fruit_swap.zarr"), help="the recording"
+        "--out",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="the recording (default: recordings/TASK.zarr)",
     )
     made.add_argument(
         "--seed",
@@ -130,7 +131,8 @@ def _record(options: argparse.Namespace) -> int:
     from df_policy.teleop.progress import RecordingProgress
 
     device = find("device", options.device, devices())
-    make = find("task", options.task, TASKS)
+    make = find("task", options.task, tasks())
+    out = Path(getattr(options, "out", f"recordings/{options.task}.zarr"))
     for name in ("episodes", "workers"):
         if getattr(options, name) < 1:
             raise DfPolicyError(f"expected --{name} of at least 1, got {getattr(options, name)}")
@@ -139,12 +141,12 @@ def _record(options: argparse.Namespace) -> int:
     environment = make()
     spec = environment.spec
     environment.close()
-    where = (options.out, spec, options.task, device.name, code_version())
+    where = (out, spec, options.task, device.name, code_version())
     with stopping() as stop, EpisodeWriter.open(*where) as writer:
         show = RecordingProgress(options.episodes, writer.episodes, spec.action_rate_hz)
         with show:
             _fill(writer, _episodes(options, device, writer, stop.is_set), options.episodes, show)
-        show.summary(options.out, stopped=stop.is_set())
+        show.summary(out, stopped=stop.is_set())
     return 128 + stop.number if stop.is_set() else 0
 
 

@@ -54,10 +54,11 @@ def main(argv: list[str]) -> int:
         [f"--episodes={options.episodes}", f"--seed={options.seed}"],
         [f"--record={out / 'swaps'}", f"--result={result}"],
     )
-    from df_policy.commands.report import film, write_report
+    from df_policy.commands.films import film
+    from df_policy.commands.report import takes, write_report
 
     print("film and report", flush=True)
-    film(out / "swaps" / "episodes.npz", out / "swaps.mp4")
+    film(takes(out / "swaps" / "episodes.npz"), out / "swaps.mp4", "fruit_swap")
     write_report(out, recording, result, out / "swaps" / "episodes.npz")
     _show(result)
     minutes = (time.monotonic() - begin) / 60

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from df_policy.commands.options import Options
-from df_policy.errors import DfPolicyError
+from df_policy.errors import DfPolicyError, nearest
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from df_policy.evaluate import EpisodeResult
-    from df_policy.policy import Policy
-    from df_policy.robot import RobotSpec
-    from df_policy.sim.environment import FruitSwap
-
-FILM_STRIDE = 2
-"""Every second action is drawn: the film runs at double speed and is made in half the time."""
+    from df_policy.commands.playing import Played
+    from df_policy.commands.results import Results
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,14 +24,37 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     options.add_argument("checkpoint", help="a run folder, or the name of shipped weights")
-    options.add_argument("--episodes", type=_positive, default=100)
+    options.add_argument(
+        "--task",
+        default=argparse.SUPPRESS,
+        help="what to solve (default: what the policy was trained for)",
+    )
+    options.add_argument("--episodes", type=_positive, default=100, help="of each condition")
     options.add_argument(
         "--seed", type=_natural, default=0, help="of the first episode; then +1 each"
     )
     options.add_argument("--workers", type=_positive, default=min(2, os.cpu_count() or 1))
+    conditions = options.add_mutually_exclusive_group()
+    conditions.add_argument(
+        "--perturb",
+        metavar="NAME[,NAME...]",
+        action=_Perturb,
+        default="clean",
+        help="disturbances, all at once; `--perturb list` shows them",
+    )
+    conditions.add_argument(
+        "--suite",
+        help="robustness: without a disturbance and with each, one after the other; given again "
+        "with the same --json, what is finished is not played again",
+    )
     options.add_argument("--json", type=Path, help="write the figures to this file")
     options.add_argument(
-        "--film", type=Path, help="MP4 of the first episodes (default: beside the --json file)"
+        "--plot", type=Path, help="PNG of a suite's rates (default: beside the --json file)"
+    )
+    options.add_argument(
+        "--film",
+        type=Path,
+        help="MP4 of the first episodes (default, but not of a suite: beside the --json file)",
     )
     options.add_argument("--film-episodes", type=_natural, default=2, help="0 for no film")
     options.add_argument("--steps", type=_positive, help="denoising steps a token")
@@ -57,6 +66,26 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--eta", type=float, help="DDIM's share of fresh noise, 0 to 1")
     options.add_argument("--device", default="cpu", help="where the policy runs")
     return options
+
+
+class _Perturb(argparse.Action):
+    """Takes the names; `list` shows all there are, and ends, as --help does."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        del option_string
+        if values == "list":
+            from df_policy.sim.disturbances import descriptions
+
+            lines = [f"  {name:<20}{about}" for name, about in descriptions().items()]
+            print("\n".join(["disturbances:", *lines]))
+            parser.exit()
+        setattr(namespace, self.dest, values)
 
 
 def _positive(text: str) -> int:
@@ -73,191 +102,99 @@ def _natural(text: str) -> int:
     return value
 
 
-@dataclass(frozen=True)
-class Played:
-    """One episode, and what the film needs of it."""
-
-    result: EpisodeResult
-    snapshots: list[np.ndarray]
-    paths: list[np.ndarray]
-    """The planned tool positions at each snapshot, (h, 3)."""
-
-
-class _Stage:
-    """One process' environment and policy, made once."""
-
-    environment: FruitSwap
-    policy: Policy
-    refusal: DfPolicyError | None = None
-    """Why there are none; an initialiser that raises would end the pool without saying."""
-
-
-def _prepare(options: argparse.Namespace) -> None:
-    import torch
-
-    from df_policy.checkpoint import check_robot
-    from df_policy.sim.environment import FruitSwap
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    torch.set_num_threads(1)
-    try:
-        _Stage.policy = load_policy(options)
-        _Stage.environment = FruitSwap()
-        check_robot(_Stage.policy.spec, _Stage.environment.spec)
-    except DfPolicyError as error:
-        _Stage.refusal = error
-
-
-def load_policy(options: argparse.Namespace) -> Policy:
-    """The policy that the options name, with their sampler.
-
-    Raises:
-        DfPolicyError: if there is no such checkpoint.
-    """
-    from df_policy import checkpoint
-    from df_policy.device import pick
-    from df_policy.policy import Policy
-
-    device = pick(options.device)
-    trained = checkpoint.load(options.checkpoint, device)
-    names = ("steps", "samples", "horizon", "matrix", "eta")
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    sampler = dataclasses.replace(trained.config.sampler, **given)
-    return Policy(trained, sampler, device)
-
-
-def _play(seed: int, film: bool) -> Played:
-    from df_policy.evaluate import run_episode
-
-    if _Stage.refusal is not None:
-        raise _Stage.refusal
-    snapshots: list[np.ndarray] = []
-    paths: list[np.ndarray] = []
-
-    def watch(plan: Any) -> None:
-        if film:
-            snapshots.append(_Stage.environment.world.snapshot())
-            paths.append(plan.actions[:, :3])
-
-    result = run_episode(_Stage.policy, _Stage.environment, seed, watch)
-    return Played(result, snapshots, paths)
-
-
-def play(options: argparse.Namespace) -> Iterator[Played]:
-    """All episodes, as they are done.
-
-    Raises:
-        DfPolicyError: if a worker dies, or refuses the checkpoint.
-    """
-    context = multiprocessing.get_context("spawn")
-    workers = min(options.workers, options.episodes)
-    pool = ProcessPoolExecutor(workers, context, _prepare, (options,))
-    try:
-        filmed = options.film_episodes if options.film else 0
-        seeds = range(options.seed, options.seed + options.episodes)
-        jobs = [pool.submit(_play, seed, number < filmed) for number, seed in enumerate(seeds)]
-        for job in as_completed(jobs):
-            yield job.result()
-    except BrokenProcessPool as error:
-        raise DfPolicyError(
-            "an evaluation worker died; its message is above. Out of memory? Try --workers 1"
-        ) from error
-    finally:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
-
-
 def main(argv: list[str]) -> int:
     """Evaluate; exit code 0 when all episodes ran, whatever their result."""
     options = parser().parse_args(argv)
-    if options.film is None and options.json is not None:
-        options.film = options.json.with_suffix(".mp4")
-    if options.film_episodes == 0:
-        options.film = None
+    conditions = _conditions(options)
+    _choose_files(options)
     from rich.console import Console
-    from rich.progress import Progress
 
-    from df_policy.evaluate import summary
+    from df_policy.commands.playing import load_policy, task_of
+    from df_policy.commands.results import Results
     from df_policy.files import check_writable
 
-    for target in (options.json, options.film):
+    for target in (options.json, options.plot, options.film):
         if target is not None:
             check_writable(target)  # now, not after the last episode
     policy = load_policy(options)  # a wrong one is refused here, before any worker starts
     console = Console()
     _warn_of_seen_seeds(options, policy.about, console)
-    played: list[Played] = []
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("episodes", total=options.episodes)
-        for one in play(options):
-            played.append(one)
-            solved = sum(p.result.success for p in played)
-            progress.update(task, advance=1, description=f"solved {solved}/{len(played)}")
-    played.sort(key=lambda p: p.result.seed)
-    figures = summary([p.result for p in played])
-    console.print(table(options.checkpoint, figures))
-    if options.json is not None:
-        _write(options, policy, figures)
-    if options.film is not None:
-        _film(played[: options.film_episodes], options.film, policy.spec)
+    results = Results.begin(options, policy)
+    played = _play(options, [name for name in conditions if name not in results.done], results)
+    console.print(results.table(options.checkpoint, conditions))
+    if options.plot is not None:
+        from df_policy.commands.plots import rates
+
+        rates({name: results.done[name] for name in conditions}, options.checkpoint, options.plot)
+        console.print(f"plot: {options.plot}")
+    takes = [one.take for one in played if one.take is not None]
+    if takes:
+        from df_policy.commands.films import film
+
+        film(takes, options.film, task_of(options, policy))
         console.print(f"film: {options.film}")
     return 0
 
 
-def _write(options: argparse.Namespace, policy: Policy, figures: dict[str, Any]) -> None:
-    from df_policy.config import to_json
-    from df_policy.files import write_text
-    from df_policy.provenance import versions
+def _conditions(options: argparse.Namespace) -> tuple[str, ...]:
+    """What is to be played, each a list of disturbances.
 
-    record = figures | {
-        "checkpoint": options.checkpoint,
-        "trained": policy.about,
-        "config": to_json(policy.config) | {"sampler": dataclasses.asdict(policy.sampler)},
-        "device": options.device,
-        "precision": str(policy.precision).removeprefix("torch."),
-        "versions": versions(),
-    }
-    write_text(options.json, json.dumps(record, indent=2) + "\n")
+    Raises:
+        DfPolicyError: if a name is unknown; the nearest is shown.
+    """
+    from df_policy.sim.disturbances import SUITES, parse
+
+    if options.suite is None:
+        return (",".join(one.name for one in parse(options.perturb)) or "clean",)
+    if options.suite not in SUITES:
+        known = f"expected one of: {', '.join(SUITES)}"
+        raise DfPolicyError(
+            f"unknown suite {options.suite!r}{nearest(options.suite, SUITES) or '; ' + known}"
+        )
+    return SUITES[options.suite]
 
 
-def _warn_of_seen_seeds(options: argparse.Namespace, about: dict[str, Any], console: Any) -> None:
+def _choose_files(options: argparse.Namespace) -> None:
+    """Where films and plots go if nothing else was asked for."""
+    if options.json is not None and options.suite is None and options.film is None:
+        options.film = options.json.with_suffix(".mp4")
+    if options.film_episodes == 0:
+        options.film = None
+    if options.suite is not None and options.plot is None and options.json is not None:
+        options.plot = options.json.with_suffix(".png")
+    if options.suite is None and options.plot is not None:
+        raise DfPolicyError("expected --suite with --plot: one condition alone is not plotted")
+
+
+def _play(
+    options: argparse.Namespace, conditions: Sequence[str], results: Results
+) -> list[Played]:
+    """Play the conditions and store each as it is finished; what was played, in order."""
+    from rich.progress import Progress
+
+    from df_policy.commands.playing import play
+
+    played: dict[str, list[Played]] = {name: [] for name in conditions}
+    with Progress(transient=True) as progress:
+        task = progress.add_task("episodes", total=options.episodes * len(conditions))
+        for one in play(options, conditions) if conditions else ():
+            mine = played[one.condition]
+            mine.append(one)
+            solved = sum(p.result.success for p in mine)
+            shown = f"{one.condition}: solved {solved}/{len(mine)}"
+            progress.update(task, advance=1, description=shown)
+            if len(mine) == options.episodes:
+                mine.sort(key=lambda p: p.result.seed)
+                results.finish(one.condition, mine)
+    return [one for mine in played.values() for one in mine]
+
+
+def _warn_of_seen_seeds(
+    options: argparse.Namespace, about: Mapping[str, Any], console: Any
+) -> None:
     first, last = about.get("recorded_seeds", (-1, -1))
     if first >= 0 and options.seed <= last and first < options.seed + options.episodes:
         console.print(
             f"[yellow]the policy was trained on seeds {first} to {last}, which overlap these: "
             "the result says nothing about unseen starts; choose another --seed"
         )
-
-
-def table(name: str, figures: dict[str, Any]) -> Any:
-    """The figures as a person reads them."""
-    from rich.table import Table
-
-    low, high = figures["wilson95"]
-    shown = Table(title=f"{name}", show_header=False)
-    rate = figures["successes"] / figures["episodes"]
-    shown.add_row(
-        "solved", f"{figures['successes']} of {figures['episodes']} ({100 * rate:.0f} %)"
-    )
-    shown.add_row("95 % Wilson interval", f"{100 * low:.1f} to {100 * high:.1f} %")
-    for reason, count in figures["failures"].items():
-        shown.add_row(f"  failed: {reason}", str(count))
-    latency = figures["plan_latency_ms"]
-    shown.add_row("planning p50 / p99", f"{latency['p50']:.1f} / {latency['p99']:.1f} ms")
-    return shown
-
-
-def _film(played: list[Played], path: Path, spec: RobotSpec) -> None:
-    from df_policy.sim.film import render_film
-
-    snapshots, paths, captions = [], [], []
-    for one in played:
-        for step in range(0, len(one.snapshots), FILM_STRIDE):
-            snapshots.append(one.snapshots[step])
-            paths.append(one.paths[step])
-            captions.append(
-                f"seed {one.result.seed}   {step / spec.action_rate_hz:4.1f} s   "
-                f"ends: {one.result.reason}"
-            )
-    render_film(snapshots, paths, path, captions=captions)

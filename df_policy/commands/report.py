@@ -13,31 +13,26 @@ import numpy as np
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-from df_policy.commands.evaluate import FILM_STRIDE
+from df_policy.commands.films import Take
 from df_policy.data.reader import EpisodeStore
-from df_policy.sim.film import render_film
 
 
-def film(log: Path, path: Path, episodes: int = 2) -> None:
-    """Draw the first episodes of a film log, with the plan that was followed.
+def takes(log: Path, episodes: int = 2) -> list[Take]:
+    """The first episodes of a film log.
 
     Args:
         log: the `.npz` that sim_node wrote.
-        path: the MP4.
         episodes: how many, from the first.
     """
-    snapshots, ways, captions = [], [], []
+    found = []
     with np.load(log) as moments:
-        for index in range(min(episodes, len(moments["seed"]))):
-            rows = np.flatnonzero(moments["episode"] == index)
-            about = f"seed {moments['seed'][index]}   ends: {moments['verdict'][index]}"
-            for row in rows[::FILM_STRIDE]:
-                plan = moments["plan"][row]
-                plan = plan[np.isfinite(plan).all(-1)]
-                snapshots.append(moments["qpos"][row])
-                ways.append(plan if len(plan) > 1 else None)
-                captions.append(f"{about}   {0.1 * (row - rows[0]):4.1f} s")
-    render_film(snapshots, ways, path, captions=captions)
+        of, stamps_ns, qpos = moments["episode"], moments["stamp_ns"], moments["qpos"]
+        for index, seed in enumerate(moments["seed"][:episodes]):
+            rows = np.flatnonzero(of == index)
+            seconds = 1e-9 * (stamps_ns[rows] - stamps_ns[rows[:1]])
+            ends, plans = str(moments["verdict"][index]), moments["plan"][rows]
+            found.append(Take(int(seed), ends, seconds.tolist(), qpos[rows], plans))
+    return found
 
 
 def write_report(out: Path, recording: Path, result: Path, log: Path) -> None:

@@ -30,6 +30,7 @@ ENCODER_SETTINGS = (
     "config.encoder",
     "config.encoder_fit",
     "config.run.seed",
+    "config.run.episodes",
     "config.run.validation",
     "config.run.precision",
 )
@@ -163,9 +164,9 @@ def _encoder(run: Path, wanted: dict[str, Any]) -> Path:
     """
     trained = run / "state" / "encoder.safetensors"
     try:
-        held = json.loads((run / "run.json").read_text())
+        held = _held(run / "run.json")
         differs = [part for part in ENCODER_SETTINGS if _at(held, part) != _at(wanted, part)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DfPolicyError(
             f"expected a run folder with a trained encoder, got {run}: {error}"
         ) from error
@@ -179,6 +180,12 @@ def _encoder(run: Path, wanted: dict[str, Any]) -> Path:
     return trained
 
 
+def _held(saved: Path) -> dict[str, Any]:
+    """What a run was started with; settings that it did not know are at what they are unsaid."""
+    held: dict[str, Any] = json.loads(saved.read_text())
+    return held | {"config": json.loads(json.dumps(to_json(from_json(held["config"]))))}
+
+
 def _at(values: dict[str, Any], path: str) -> Any:
     for name in path.split("."):
         values = values[name]
@@ -187,14 +194,12 @@ def _at(values: dict[str, Any], path: str) -> Any:
 
 def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
     try:
-        held = json.loads(saved.read_text())
-        # A run that knew less settings had them at what they are without a word.
-        config = json.loads(json.dumps(to_json(from_json(held["config"]))))
+        held = _held(saved)
         different = [
-            f"{section}.{name} = {config[section][name]}"
+            f"{section}.{name} = {held['config'][section][name]}"
             for section, values in wanted["config"].items()
             for name, value in values.items()
-            if config[section][name] != value
+            if held["config"][section][name] != value
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DfPolicyError(

@@ -7,8 +7,8 @@ import numpy as np
 from df_policy.plan import Plan
 from df_policy.ros_nodes.policy_node import PolicyNode
 from df_policy.ros_nodes.running import run_node
-from df_policy.sim.environment import FruitSwap
 from df_policy.sim.scripted import ScriptedOperator
+from df_policy.sim.tasks import make
 
 
 class Replay:
@@ -17,7 +17,7 @@ class Replay:
     chunk = 8
 
     def __init__(self):
-        self._env = FruitSwap(cameras=False)
+        self._env = make("fruit_swap", cameras=False)
         self.spec = self._env.spec
 
     def reset(self, seed):

@@ -111,7 +111,7 @@ if __name__ in ("__main__", "__mp_main__"):
     from df_policy.teleop import record
     from df_policy.teleop.device import Device
 
-    record.TASKS["tiny"] = TinyWorld
+    record.tasks = lambda: {"tiny": TinyWorld}
     record.devices = lambda: {"tiny": Device("tiny", "for tests", TinyOperator, parallel=True)}
 
 if __name__ == "__main__":

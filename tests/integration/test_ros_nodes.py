@@ -409,7 +409,7 @@ def test_parameters_that_make_no_sense_are_refused(ros, parameters, says):
 
 def test_the_simulation_runs_in_real_time_and_limits_what_it_is_told(ros):
     world = FakeWorld()
-    ros.add(SimNode, world, real_time_factor=2.0)
+    ros.add(SimNode, lambda _: (world, {}), real_time_factor=2.0)
     robot = ros.add(Robot)
     ros.spin_until(lambda: world.targets)
     begin_ns, begin_s = world.time_ns, time.monotonic()
@@ -428,7 +428,7 @@ def test_the_simulation_runs_in_real_time_and_limits_what_it_is_told(ros):
 
 def test_a_simulation_that_cannot_keep_up_lets_its_clock_slip(ros):
     world = FakeWorld()
-    ros.add(SimNode, world)
+    ros.add(SimNode, lambda _: (world, {}))
     ros.spin_until(lambda: world.targets)
     ticks = len(world.targets)
     time.sleep(1.0)  # fifty ticks' time
@@ -440,7 +440,9 @@ def test_a_simulation_that_cannot_keep_up_lets_its_clock_slip(ros):
 def test_a_whole_episode_is_reset_driven_and_judged(ros, tmp_path):
     world, planner = FakeWorld(), LiftingPlanner()
     film = tmp_path / "film" / "episodes.npz"
-    sim = ros.add(SimNode, world, real_time_factor=2.0, seed=7, record_path=str(film))
+    sim = ros.add(
+        SimNode, lambda _: (world, {}), real_time_factor=2.0, seed=7, record_path=str(film)
+    )
     patient = {"max_image_age_s": 2.0, "max_state_age_s": 2.0}  # the machine may be busy
     ros.add(PolicyNode, lambda _: planner, use_sim_time=True, **patient)
     result = tmp_path / "result.json"

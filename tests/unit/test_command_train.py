@@ -36,6 +36,7 @@ def test_the_encoder_of_another_preset_on_the_same_recording_is_taken(run, tmp_p
     [
         ("another recording", "--run.threads=1", "same data"),
         ("a recording", "--run.seed=1", "same config.run.seed"),
+        ("a recording", "--run.episodes=3", "same config.run.episodes"),
         ("a recording", "--encoder.latent=16", "same config.encoder,"),
         ("a recording", "--encoder-fit.steps=7", "same config.encoder_fit"),
     ],
@@ -54,6 +55,14 @@ def test_one_that_is_not_finished_or_not_there_is_refused(run, tmp_path):
     (run / "state" / "policy.safetensors").unlink()
     with pytest.raises(DfPolicyError, match="still being trained"):
         train.prepare(arguments(out, f"--encoder-from={run}"), "a recording")
+
+
+def test_the_encoder_of_a_run_that_knew_less_settings_is_taken(run, tmp_path):
+    saved = json.loads((run / "run.json").read_text())
+    del saved["config"]["run"]["episodes"]
+    (run / "run.json").write_text(json.dumps(saved))
+    train.prepare(arguments(tmp_path / "second", f"--encoder-from={run}"), "a recording")
+    assert (tmp_path / "second" / "state" / "encoder.safetensors").is_file()
 
 
 def test_a_run_that_knew_less_settings_is_resumed_with_what_they_meant(run):

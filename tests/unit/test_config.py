@@ -3,7 +3,8 @@
 import pytest
 
 from df_policy.commands import train
-from df_policy.commands.evaluate import load_policy, parser
+from df_policy.commands.evaluate import parser
+from df_policy.commands.playing import load_policy
 from df_policy.errors import DfPolicyError
 from df_policy.presets import PRESETS
 

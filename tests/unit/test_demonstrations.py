@@ -56,6 +56,19 @@ def test_a_split_parts_the_episodes_and_depends_only_on_its_seed(episodes, share
     assert (data.split(share, seed)[0].ends == train.ends).all()
 
 
+@given(episodes=st.integers(1, 30), data=st.data())
+def test_the_first_ones_are_all_that_is_left(episodes, data):
+    count = data.draw(st.integers(1, episodes))
+    whole = demonstrations(episodes)
+    some = whole.first(count)
+    assert list(some.ends) == list(whole.ends[:count])
+    assert list(some.starts) == list(whole.starts[:count])
+    assert len(some.action) == len(some.gripper) == len(some.tool_position) == some.ends[-1]
+    assert whole.first(0) is whole
+    with pytest.raises(DfPolicyError, match=f"at least {episodes + 1} episodes"):
+        whole.first(episodes + 1)
+
+
 def test_one_episode_cannot_be_split():
     with pytest.raises(DfPolicyError, match="record more"):
         demonstrations(1).split(0.05, 0)

@@ -1,10 +1,16 @@
 """Evaluation: one decision a chunk, one verdict an episode, and an honest interval."""
 
+import dataclasses
+from math import comb
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from df_policy.environment import Verdict
-from df_policy.evaluate import EpisodeResult, run_episode, summary, wilson95
+from df_policy.errors import DfPolicyError
+from df_policy.evaluate import EpisodeResult, compare, run_episode, summary, wilson95
 from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
@@ -67,6 +73,97 @@ def test_the_planner_is_asked_once_a_chunk_and_told_what_was_really_sent():
     assert [a.tool.position_m[0] for a in first] == pytest.approx(
         [0.5 + 0.01 * step for step in range(1, 9)]
     )
+
+
+class LateWorld(World):
+    """Shows what was three steps ago, with the stamp of then."""
+
+    def observe(self):
+        return self._made(max(0, self.steps - 3))
+
+    def _made(self, step):
+        stamp, none = step * SPEC.period_ns, np.zeros(1)
+        return Observation(stamp, {}, {}, none, none, self.sent.tool, self.sent.gripper_m)
+
+
+class Counter(Leaper):
+    """Plans x in millimetres: the time at which each action should be reached."""
+
+    def plan(self, observation, executed):
+        self.calls.append((observation.stamp_ns, list(executed)))
+        now = observation.stamp_ns
+        steps = now // SPEC.period_ns + 1 + np.arange(16)
+        goals = [Action(Pose.of([0.5 + 1e-3 * s, 0, 0.3], [0, 0, 0, 1]), 0.0) for s in steps]
+        return Plan(now, SPEC.period_ns, np.stack([goal.row() for goal in goals]), now)
+
+
+def millimetres(action):
+    return round(1e3 * (action.tool.position_m[0] - 0.5))
+
+
+def noting(world, sent):
+    """The world's step, which also appends what it is asked to."""
+    step = world.step
+
+    def noted(action):
+        sent.append(millimetres(action))
+        return step(action)
+
+    return noted
+
+
+@pytest.mark.parametrize(("world", "late"), [(World(), 0), (LateWorld(), 3)])
+def test_a_plan_is_followed_by_its_times_even_if_observations_are_late(world, late):
+    planner, sent = Counter(), []
+    world.step = noting(world, sent)
+    run_episode(planner, world, 0)
+    assert sent == list(range(1, World.episode_steps + 1))
+    assert [stamp // SPEC.period_ns for stamp, _ in planner.calls] == [0, 8 - late, 16 - late]
+    for stamp, executed in planner.calls[1:]:
+        last = stamp // SPEC.period_ns
+        want = [max(0, number) for number in range(last - 7, last + 1)]
+        # Those that led to what is seen; before the start the robot stood still.
+        assert [millimetres(action) for action in executed] == want
+
+
+def test_a_plan_that_ends_before_the_next_look_holds_its_last_action():
+    class Short(Counter):
+        def plan(self, observation, executed):
+            plan = super().plan(observation, executed)
+            return dataclasses.replace(plan, actions=plan.actions[:8])
+
+    world, sent = LateWorld(), []
+    world.step = noting(world, sent)
+    run_episode(Short(), world, 0)
+    assert sent[8:16] == [9, 10, 11, 12, 13, 13, 13, 13]
+
+
+def figures(solved, seeds=range(20)):
+    return {"seeds": list(seeds), "solved": list(solved)}
+
+
+@given(st.sets(st.integers(0, 19)), st.sets(st.integers(0, 19)))
+def test_a_comparison_counts_pairs_that_differ_and_is_the_same_from_both_sides(a, b):
+    there, back = compare(figures(a), figures(b)), compare(figures(b), figures(a))
+    assert there.episodes == 20
+    assert there.only_first - there.only_second == len(a) - len(b)
+    assert (there.only_first, there.only_second) == (back.only_second, back.only_first)
+    assert there.p_value == pytest.approx(back.p_value)
+    assert 0.0 <= there.p_value <= 1.0
+    if a == b:
+        assert there.p_value == 1.0
+
+
+def test_the_probability_is_that_of_a_fair_coin():
+    found = compare(figures(range(5, 15)), figures(range(5)))
+    assert found.p_value == pytest.approx(sum(comb(15, k) for k in range(6)) * 2 / 2**15)
+    better = compare(figures(range(10)), figures([]))
+    assert better.p_value == pytest.approx(2 / 2**10)
+
+
+def test_different_seeds_cannot_be_compared():
+    with pytest.raises(DfPolicyError, match=r"same seeds.*20 from 0 to 19 and 20 from 5 to 24"):
+        compare(figures([]), figures([], range(5, 25)))
 
 
 def test_the_planner_is_told_what_was_seen_one_action_before():

@@ -23,6 +23,7 @@ from df_policy.ros_nodes.graph import (
     local_environment,
 )
 from df_policy.ros_nodes.params import configure
+from df_policy.sim.tasks import find, names
 from df_policy.sim.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +63,21 @@ def test_every_argument_matters_to_some_node():
     }
     for entry in fields(FruitSwapArguments):
         changed = other[type(entry.default)](entry.default)
+        if entry.name == "task":
+            changed = "fruit_cycle"
         assert flat(FruitSwapArguments(**{entry.name: changed})) != flat(FruitSwapArguments())
+
+
+@pytest.mark.parametrize("task", names())
+def test_an_episode_over_ros_is_as_long_as_in_simulation(task):
+    nodes = {node.name: node.parameters for node in fruit_swap(FruitSwapArguments(task=task))}
+    assert nodes["sim_node"]["task"] == task
+    assert nodes[DRIVER]["duration_s"] == find(task).steps / 10.0
+
+
+def test_an_unknown_task_is_refused_before_anything_starts():
+    with pytest.raises(DfPolicyError, match="did you mean 'fruit_cycle'"):
+        fruit_swap(FruitSwapArguments(task="fruit_cycel"))
 
 
 @pytest.mark.parametrize(

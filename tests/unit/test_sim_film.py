@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from df_policy.errors import DfPolicyError
-from df_policy.sim import task
 from df_policy.sim.cameras import PersonView
 from df_policy.sim.film import render_film, snapshot_png
+from df_policy.sim.tasks import find
+from df_policy.sim.tasks.task import HOME
 from df_policy.sim.world import World
 
 SIZE = (120, 160)
@@ -24,7 +25,7 @@ def world() -> World:
 
 
 def test_a_film_holds_one_picture_per_snapshot(world: World, tmp_path: Path) -> None:
-    plan = task.HOME.position_m + np.linspace(0.0, 0.1, 5)[:, None]
+    plan = HOME.position_m + np.linspace(0.0, 0.1, 5)[:, None]
     path = tmp_path / "film.mp4"
     moment = world.snapshot()
     render_film([moment] * 3, [plan, None, plan], path, captions="episode 0", size=SIZE)
@@ -41,7 +42,7 @@ def test_a_film_holds_one_picture_per_snapshot(world: World, tmp_path: Path) -> 
 def test_a_picture_shows_plan_and_caption(world: World, tmp_path: Path) -> None:
     plain, drawn = tmp_path / "plain.png", tmp_path / "drawn.png"
     snapshot_png(world.snapshot(), plain, size=SIZE)
-    plan = task.HOME.position_m + np.linspace(0.0, 0.1, 5)[:, None]
+    plan = HOME.position_m + np.linspace(0.0, 0.1, 5)[:, None]
     snapshot_png(world.snapshot(), drawn, plan=plan, caption="episode 0", size=SIZE)
     first, second = cv2.imread(str(plain)), cv2.imread(str(drawn))
     assert first.shape == (*SIZE, 3)
@@ -67,3 +68,18 @@ def test_points_behind_the_camera_have_no_pixel(world: World) -> None:
 def test_lists_of_different_length_are_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(DfPolicyError, match="as many plans"):
         render_film([world.snapshot()], [], tmp_path / "film.mp4")
+
+
+@pytest.mark.parametrize("name", ["fruit_swap_anywhere", "fruit_order"])
+def test_a_film_shows_each_episode_as_it_looked(name: str, tmp_path: Path) -> None:
+    stage = World(find(name))
+    view = PersonView(stage.model, SIZE)
+    stage.reset(1)
+    moment, live = stage.snapshot(), view.render(stage.data).astype(int)
+    stage.reset(2)
+    other = view.render(stage.data).astype(int)
+    view.close()
+    snapshot_png(moment, tmp_path / "moment.png", size=SIZE, task=name)
+    drawn = cv2.imread(str(tmp_path / "moment.png"))[..., ::-1].astype(int)
+    assert np.abs(drawn - live).max() <= 2
+    assert np.abs(drawn - other).max() > 50

@@ -1,4 +1,4 @@
-"""Fruit swap behind gymnasium's interface."""
+"""The tasks behind gymnasium's interface."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,22 +9,26 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import df_policy.sim
-from df_policy.sim.gym_env import FruitSwapGym
+from df_policy.sim.gym_env import TaskGym
 from df_policy.sim.scripted import ScriptedOperator
+from df_policy.sim.tasks import find, names
 
 
 @pytest.fixture(scope="module")
-def env() -> Iterator[FruitSwapGym]:
+def env() -> Iterator[TaskGym]:
     made = gymnasium.make("FruitSwap-v0", render_mode="rgb_array").unwrapped
-    assert isinstance(made, FruitSwapGym)
+    assert isinstance(made, TaskGym)
     yield made
     made.close()
 
 
-def test_gymnasium_finds_no_fault(env: FruitSwapGym) -> None:
+@pytest.mark.parametrize("name", names())
+def test_gymnasium_finds_no_fault(name: str) -> None:
+    env = gymnasium.make(find(name).gym_id, render_mode="rgb_array").unwrapped
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(env)
+    env.close()
     advice = ("infinity", "recommend")  # metres stay metres, and joints have no common bound
     faults = [str(w.message) for w in caught]
     assert [fault for fault in faults if not any(word in fault for word in advice)] == []
@@ -32,15 +36,15 @@ def test_gymnasium_finds_no_fault(env: FruitSwapGym) -> None:
 
 def test_registering_again_is_harmless() -> None:
     df_policy.sim.register()
-    assert "FruitSwap-v0" in gymnasium.registry
+    assert {find(name).gym_id for name in names()} <= set(gymnasium.registry)
 
 
 def test_an_unknown_render_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="rgb_array"):
-        FruitSwapGym(render_mode="human")
+        TaskGym(render_mode="human")
 
 
-def test_a_seed_repeats_an_episode(env: FruitSwapGym) -> None:
+def test_a_seed_repeats_an_episode(env: TaskGym) -> None:
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(4)]
     runs = []
@@ -51,7 +55,7 @@ def test_a_seed_repeats_an_episode(env: FruitSwapGym) -> None:
         assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_only_a_swap_at_the_end_is_rewarded(env: FruitSwapGym) -> None:
+def test_only_a_swap_at_the_end_is_rewarded(env: TaskGym) -> None:
     reading, _ = env.reset(seed=1)
     operator = ScriptedOperator(env._inner)
     seen = env._inner.world.observe(cameras=False)

@@ -18,15 +18,17 @@ from df_policy.environment import Environment, Event, Operator
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
-from df_policy.sim import task
-from df_policy.sim.environment import FruitSwap
-from df_policy.sim.scripted import ScriptedOperator, next_move
+from df_policy.sim.environment import TaskEnvironment
+from df_policy.sim.scripted import ScriptedOperator
+from df_policy.sim.tasks import make
+from df_policy.sim.tasks.fruit_swap import FRUIT_SWAP
+from df_policy.sim.tasks.task import HOME, OPEN_M
 from df_policy.sim.world import World, WorldSettings
 
 
 @pytest.fixture(scope="module")
-def env() -> Iterator[FruitSwap]:
-    made = FruitSwap()
+def env() -> Iterator[TaskEnvironment]:
+    made = make("fruit_swap")
     yield made
     made.close()
 
@@ -41,7 +43,7 @@ def world() -> Iterator[World]:
 def wander(seed: int, count: int) -> list[Action]:
     rng = np.random.default_rng(seed)
     low, high = [0.3, -0.3, 0.1], [0.7, 0.3, 0.4]
-    quat = task.HOME.quat_xyzw
+    quat = HOME.quat_xyzw
     return [
         Action(Pose.of(rng.uniform(low, high), quat), float(rng.uniform(0.0, 0.08)))
         for _ in range(count)
@@ -58,14 +60,14 @@ def same(first: Observation, second: Observation) -> bool:
     )
 
 
-def test_the_contracts_are_kept(env: FruitSwap) -> None:
+def test_the_contracts_are_kept(env: TaskEnvironment) -> None:
     kept: Environment = env
     driver: Operator = ScriptedOperator(env)
     assert kept.episode_steps == 224
     assert driver is not None
 
 
-def test_an_episode_repeats_exactly(env: FruitSwap) -> None:
+def test_an_episode_repeats_exactly(env: TaskEnvironment) -> None:
     runs = []
     for _ in range(2):
         seen = [env.reset(7)]
@@ -74,8 +76,8 @@ def test_an_episode_repeats_exactly(env: FruitSwap) -> None:
     assert all(same(a, b) for a, b in zip(*runs, strict=True))
 
 
-def test_two_worlds_do_not_share_state(env: FruitSwap) -> None:
-    other = FruitSwap()
+def test_two_worlds_do_not_share_state(env: TaskEnvironment) -> None:
+    other = make("fruit_swap")
     try:
         env.reset(3)
         first = other.reset(3)
@@ -87,7 +89,7 @@ def test_two_worlds_do_not_share_state(env: FruitSwap) -> None:
         other.close()
 
 
-def test_a_step_is_five_ticks_on_the_straight_way(env: FruitSwap, world: World) -> None:
+def test_a_step_is_five_ticks_on_the_straight_way(env: TaskEnvironment, world: World) -> None:
     env.reset(11)
     world.reset(11)
     before = world.home
@@ -123,7 +125,7 @@ def test_a_fresh_world_starts_at_zero() -> None:
 def test_the_tool_comes_within_three_millimetres(world: World) -> None:
     world.reset(0)
     for position in ([0.5, 0.2, 0.15], [0.4, -0.25, 0.3], [0.62, 0.0, 0.2]):
-        tilted = Rotation.from_euler("z", 0.4) * Rotation.from_quat(task.HOME.quat_xyzw)
+        tilted = Rotation.from_euler("z", 0.4) * Rotation.from_quat(HOME.quat_xyzw)
         target = Action(Pose.of(position, tilted.as_quat()), 0.04)
         for _ in range(75):
             world.advance(target)
@@ -138,14 +140,14 @@ def test_home_is_held_at_rest(world: World) -> None:
     for _ in range(50):
         world.advance(world.home)
     found = world.observe(cameras=False)
-    assert np.linalg.norm(found.tool.position_m - task.HOME.position_m) < 0.002
-    assert found.gripper_m == pytest.approx(task.OPEN_M, abs=0.002)
+    assert np.linalg.norm(found.tool.position_m - HOME.position_m) < 0.002
+    assert found.gripper_m == pytest.approx(OPEN_M, abs=0.002)
     for fruit, position in world.fruits_m().items():
         assert np.linalg.norm(position - fruits[fruit]) < 0.003
     assert world.judge().reason == "not moved"
 
 
-def test_what_is_sent_keeps_the_limits(env: FruitSwap) -> None:
+def test_what_is_sent_keeps_the_limits(env: TaskEnvironment) -> None:
     env.reset(0)
     low, high = (np.array(corner) for corner in env.spec.workspace_m)
     before = env.world.home.tool.position_m
@@ -161,8 +163,8 @@ def test_what_is_sent_keeps_the_limits(env: FruitSwap) -> None:
         before = sent.tool.position_m
 
 
-def test_images_show_something_and_differ_between_starts(env: FruitSwap) -> None:
-    starts = {tuple(task.draw_start(seed).slots.values()): seed for seed in range(60)}
+def test_images_show_something_and_differ_between_starts(env: TaskEnvironment) -> None:
+    starts = {tuple(FRUIT_SWAP.draw_start(seed).slots.values()): seed for seed in range(60)}
     seen = [env.reset(seed).images for seed in starts.values()]
     for name in ("front", "wrist"):
         for images in seen:
@@ -173,7 +175,7 @@ def test_images_show_something_and_differ_between_starts(env: FruitSwap) -> None
             assert (first[name] != second[name]).any(axis=2).sum() > 20
 
 
-def test_a_moment_can_be_shown_again(env: FruitSwap) -> None:
+def test_a_moment_can_be_shown_again(env: TaskEnvironment) -> None:
     env.reset(2)
     for action in wander(4, 4):
         env.step(action)
@@ -204,7 +206,7 @@ def test_images_come_back_after_close(world: World) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_operator_swaps_the_fruits_in_time(seed: int) -> None:
-    env = FruitSwap(cameras=False)
+    env = make("fruit_swap", cameras=False)
     operator = ScriptedOperator(env)
     observation = env.reset(seed)
     operator.start(observation, seed)
@@ -214,7 +216,7 @@ def test_the_operator_swaps_the_fruits_in_time(seed: int) -> None:
         events.append(command.event)
         observation, sent = env.step(command.action)
         np.testing.assert_array_equal(sent.tool.position_m, command.action.tool.position_m)
-        if np.linalg.norm(observation.tool.position_m - task.HOME.position_m) > 0.02:
+        if np.linalg.norm(observation.tool.position_m - HOME.position_m) > 0.02:
             moving.append(step)
     assert env.judge().success
     assert events[-1] is Event.KEEP
@@ -234,19 +236,6 @@ def test_the_operator_repeats_itself_for_a_seed(world: World) -> None:
     np.testing.assert_array_equal(*rows)
 
 
-@pytest.mark.parametrize("first", ["apple", "orange"])
-def test_three_moves_swap_any_start(first: str) -> None:
-    for seed in range(20):
-        start = task.draw_start(seed)
-        fruits = dict(start.positions_m)
-        moves = 0
-        while move := next_move(start, first, fruits):
-            fruits[move.fruit] = np.array([*task.SLOTS_M[move.slot], task.FRUIT_RADIUS_M])
-            moves += 1
-        assert moves == 3
-        assert {fruit: task.slot_of(p) for fruit, p in fruits.items()} == start.goals
-
-
 WITHOUT_EGL = """
 import ctypes
 load = ctypes.CDLL.__init__
@@ -256,10 +245,10 @@ def refuse(self, name, *args, **kwargs):
     load(self, name, *args, **kwargs)
 ctypes.CDLL.__init__ = refuse
 from df_policy.errors import DfPolicyError
-from df_policy.sim.environment import FruitSwap
-FruitSwap(cameras=False).reset(0)
+from df_policy.sim.tasks import make
+make("fruit_swap", cameras=False).reset(0)
 try:
-    FruitSwap().reset(0)
+    make("fruit_swap").reset(0)
 except DfPolicyError as error:
     print(error)
 """

@@ -16,7 +16,7 @@ from df_policy.geometry import Pose
 from df_policy.held_out import held_out_error
 from df_policy.policy import Policy
 from df_policy.presets import PRESETS
-from df_policy.train import Hooks, StoppedError, Training
+from df_policy.train import Hooks, StoppedError, Training, kept
 
 
 def tensors(folder):
@@ -83,6 +83,31 @@ def test_an_encoder_that_is_there_already_is_the_one_that_would_be_trained(tmp_p
     assert stages == {"policy"}
     want, got = tensors(tmp_path / "whole"), tensors(tmp_path / "short")
     assert all(torch.equal(want[name], got[name]) for name in want)
+
+
+def test_a_run_on_the_first_episodes_is_that_on_a_recording_of_no_more(tmp_path):
+    data = make_demonstrations(episodes=5)
+    few = dataclasses.replace(TINY, run=dataclasses.replace(TINY.run, episodes=3))
+    some = Training(data, few, tmp_path / "some", {}, Hooks()).run()
+    Training(data.first(3), TINY, tmp_path / "all", {}, Hooks()).run()
+    want, got = tensors(tmp_path / "all"), tensors(tmp_path / "some")
+    assert all(torch.equal(want[name], got[name]) for name in want)
+    assert some.about["episodes"] == 3
+    assert some.about["frames"] == len(data.first(3).action)
+
+
+def test_checkpoints_are_kept_as_they_were_at_their_step(tmp_path):
+    config = dataclasses.replace(TINY, run=dataclasses.replace(TINY.run, keep_every=10))
+    with pytest.raises(StoppedError):
+        Training(make_demonstrations(), config, tmp_path, {}, stop_at("policy", 10)).run()
+    early, minutes = tensors(tmp_path), checkpoint.load(str(tmp_path)).about["minutes"]
+    last = Training(make_demonstrations(), config, tmp_path, {}, Hooks()).run()
+    held = checkpoint.load(str(kept(tmp_path, 10)))
+    assert (held.about["step"], last.about["step"]) == (10, 20)
+    assert all(torch.equal(early[k], v) for k, v in tensors(kept(tmp_path, 10)).items())
+    late = tensors(kept(tmp_path, 20))
+    assert all(torch.equal(late[k], v) for k, v in tensors(tmp_path).items())
+    assert held.about["minutes"] == minutes <= last.about["minutes"]
 
 
 def test_every_checkpoint_is_measured_once(tmp_path, monkeypatch):
