@@ -43,6 +43,7 @@ _ALL: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
     ("camera_jitter", "the cameras shake, from some time on", meddling.CameraJitter),
     ("fruit_nudged", "a fruit is moved within its place, once", meddling.FruitNudged),
     ("fruit_moved", "a fruit is moved to a free place, once", meddling.FruitMoved),
+    ("fruit_slips", "a fruit slips aside as the fingers close, once", meddling.FruitSlips),
     (
         "fruit_knocked",
         "a fruit is knocked out of the lifting hand, once",

@@ -100,14 +100,21 @@ class Disturbed:
     environment that it wraps, bit for bit.
     """
 
-    def __init__(self, environment: Environment, disturbances: Sequence[Disturbance]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        disturbances: Sequence[Disturbance],
+        share: float = 1.0,
+    ) -> None:
         """Wraps `environment`.
 
         Args:
             environment: closed with this one.
-            disturbances: all act in every episode; observations pass through them in this order.
+            disturbances: observations pass through them in this order.
+            share: of the episodes in which each acts, drawn for each alone.
         """
         self._inner, self._disturbances = environment, tuple(disturbances)
+        self._share = share
         world = getattr(environment, "world", None)
         self._stage = Stagehand.of(world) if isinstance(world, World) else None
         self._effects: dict[str, Effect] = {}
@@ -140,9 +147,11 @@ class Disturbed:
         if self._stage is not None:
             self._stage.undo()
         seen = self._inner.reset(seed)
-        self._effects = {
-            one.name: one.begin(self._episode(seed, one.name)) for one in self._disturbances
-        }
+        self._effects = {}
+        for one in self._disturbances:
+            effect = one.begin(episode := self._episode(seed, one.name))
+            if episode.rng.uniform() < self._share:
+                self._effects[one.name] = effect
         self._step, self._lost = 0, False
         self._held = self._sent = seen.hold()
         return self._through(seen)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
+from df_policy.frames import Action
 from df_policy.sim.disturbed import Effect, Episode
 from df_policy.sim.stagehand import SHAPES, Point
 
@@ -26,6 +27,9 @@ _NUDGE_M, _MOVED_M = 0.015, 0.010
 """How far from its place's middle a fruit comes to lie at most."""
 _LEAST_NUDGE_M = 0.010
 _KNOCK_M_S = 0.3
+_SLIP_M, _SLIP_ASIDE_M = 0.024, 0.006
+"""Along x, across the fingers, and along them: as far as a place's rim lets a fruit lie."""
+_CLOSING_M, _GRASPED_M = 0.01, 0.02
 _FRUIT_SHARE = 0.4
 """In this share of the episode a disturbance of fruit begins to wait for its moment: what it
 undoes has to be done again."""
@@ -162,6 +166,31 @@ class FruitMoved(_WhileAway):
         if free:
             self._stage.put(fruit, int(self._rng.choice(free)), _in_disc(self._rng, _MOVED_M))
         return bool(free)
+
+
+class FruitSlips(Effect):
+    """A fruit slips aside, within its place, as the fingers close on it, once."""
+
+    def __init__(self, episode: Episode) -> None:
+        """Draws when it begins to wait for a grasp, and whether the fruit slips near or far."""
+        self._stage = episode.need_stage()
+        self._start = episode.some_step(_FRUIT_SHARE * episode.seconds)
+        self._way = float(episode.rng.choice((-1.0, 1.0)))
+        self._aside_m = float(episode.rng.uniform(-_SLIP_ASIDE_M, _SLIP_ASIDE_M))
+
+    def carry(self, step: int, action: Action, held: Action) -> Action:
+        """At the first action that begins to close the fingers over a fruit in a place."""
+        closes = action.gripper_m < held.gripper_m - _CLOSING_M
+        if self.since is None and closes and step >= self._start:
+            tool_m, lying = self._stage.tool_m(), self._stage.lying()
+            at_m = self._stage.fruits_m()
+            near = [f for f in lying if np.linalg.norm(at_m[f][:2] - tool_m[:2]) < _GRASPED_M]
+            for fruit in near:
+                self._stage.put(
+                    fruit, lying[fruit], np.array([self._way * _SLIP_M, self._aside_m])
+                )
+                self.since = step
+        return action
 
 
 class FruitKnocked(Effect):

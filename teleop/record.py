@@ -71,10 +71,18 @@ def _scripted(environment: Environment) -> Operator:
     return ScriptedOperator(environment)
 
 
-def build_world(task: str, device: str) -> tuple[Environment, Operator]:
+def build_world(
+    task: str, device: str, perturb: str = "", share: float = 1.0
+) -> tuple[Environment, Operator]:
     """A world and who drives it, made in the process that will use them."""
+    from df_policy.sim.disturbances import parse
+    from df_policy.sim.disturbed import Disturbed
+
     environment = tasks()[task]()
-    return environment, devices()[device].build(environment)
+    operator = devices()[device].build(environment)
+    if not perturb:
+        return environment, operator
+    return Disturbed(environment, parse(perturb), share), operator
 
 
 def parser() -> Options:
@@ -102,6 +110,18 @@ def parser() -> Options:
         type=int,
         default=FIRST_SEED,
         help="first seed of a new recording; evaluations count from 0, so stay away from there",
+    )
+    made.add_argument(
+        "--perturb",
+        default="",
+        help="disturbances that the operator has to deal with, for example fruit_moved; all that "
+        "`python -m df_policy evaluate x --perturb list` shows",
+    )
+    made.add_argument(
+        "--perturb-share",
+        type=float,
+        default=1.0,
+        help="share of the episodes in which each of --perturb happens",
     )
     made.add_argument(
         "--workers",
@@ -136,12 +156,20 @@ def _record(options: argparse.Namespace) -> int:
     for name in ("episodes", "workers"):
         if getattr(options, name) < 1:
             raise DfPolicyError(f"expected --{name} of at least 1, got {getattr(options, name)}")
+    share = options.perturb_share
+    if not 0.0 < share <= 1.0:
+        raise DfPolicyError(f"expected --perturb-share above 0 and at most 1, got {share}")
     if options.seed < 0:
         raise DfPolicyError(f"expected --seed of at least 0, got {options.seed}")
+    if options.perturb:
+        from df_policy.sim.disturbances import parse
+
+        parse(options.perturb)  # a wrong one is refused before anything is made
     environment = make()
     spec = environment.spec
     environment.close()
-    where = (out, spec, options.task, device.name, code_version())
+    mishaps = f", disturbed by {options.perturb} with share {share:g}" if options.perturb else ""
+    where = (out, spec, options.task, device.name + mishaps, code_version())
     with stopping() as stop, EpisodeWriter.open(*where) as writer:
         show = RecordingProgress(options.episodes, writer.episodes, spec.action_rate_hz)
         with show:
@@ -155,7 +183,8 @@ def _episodes(
 ) -> Generator[Recorded, None, None]:
     from df_policy.teleop.workers import here, in_processes
 
-    build = partial(build_world, options.task, device.name)
+    mishaps = (options.perturb, options.perturb_share)
+    build = partial(build_world, options.task, device.name, *mishaps)
     first_seed = max(options.seed, writer.next_seed)
     workers = min(options.workers, max(1, options.episodes - writer.episodes))
     if workers == 1 or not device.parallel:
