@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,7 @@ _END_STEPS = 8
 """A disturbed operator is content to be done so shortly before the end."""
 
 
+@runtime_checkable
 class HasWorld(Protocol):
     """An environment around a world."""
 
