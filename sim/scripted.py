@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,7 @@ _END_STEPS = 8
 """A disturbed operator is content to be done so shortly before the end."""
 
 
+@runtime_checkable
 class HasWorld(Protocol):
     """An environment around a world."""
 
@@ -126,13 +127,15 @@ class ScriptedOperator:
         if phase in (Phase.GRIP, Phase.LEAVE) or self._move is None:
             self._doubts = 0
             return False
-        scene = self._world.scene()
-        at = scene.positions_m[self._move.fruit]
+        scene, move = self._world.scene(), self._move
+        at = scene.positions_m[move.fruit]
+        there = self._world.place_of(move.fruit) == move.place  # about to be let go
         if phase is Phase.CARRY:
-            lost = float(np.linalg.norm(at - scene.tool_m)) > _LOST_M
+            odd = float(np.linalg.norm(at - scene.tool_m)) > _LOST_M
         else:
-            lost = float(np.linalg.norm(at - self._expected)) > _MOVED_M
-        self._doubts = self._doubts + 1 if lost or self._decide(scene) != self._move else 0
+            odd = float(np.linalg.norm(at - self._expected)) > _MOVED_M
+        odd = odd or not (there or self._decide(scene) == move)
+        self._doubts = self._doubts + 1 if odd else 0
         return self._doubts >= _DOUBT_STEPS
 
     def _react(self, phase: Phase) -> None:

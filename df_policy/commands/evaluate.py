@@ -64,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
         "--matrix", choices=("pyramid", "autoregressive", "full_sequence"), help="denoising order"
     )
     options.add_argument("--eta", type=float, help="DDIM's share of fresh noise, 0 to 1")
+    options.add_argument(
+        "--trust", choices=("always", "by_surprise"), help="whether every image is believed"
+    )
     options.add_argument("--device", default="cpu", help="where the policy runs")
     return options
 

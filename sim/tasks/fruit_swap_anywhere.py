@@ -11,7 +11,8 @@ LOW_M, HIGH_M = np.array([0.30, -0.25]), np.array([0.70, 0.25])
 """Corners of the area in which the slots' centres lie: 40 x 50 cm."""
 SPACING_M = 0.13
 """Between centres: rims do not touch, and fingers at one fruit miss the next."""
-RADIUS_M = (0.025, 0.031)
+RADIUS_M = (0.0265, 0.0315)
+"""A smaller fruit sometimes slips out of the gripper."""
 CAMERA_M, TARGET_M = np.array([1.50, 0.0, 1.00]), np.array([0.50, 0.0, 0.02])
 CAMERA_FOVY_DEG = 17.5
 _CAMERA_JITTER_M, _TARGET_JITTER_M, _ROLL_RAD = 0.03, 0.012, 0.03

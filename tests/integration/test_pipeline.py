@@ -60,11 +60,31 @@ def test_an_evaluation_writes_its_figures_and_its_film(trained, tmp_path):
     assert "Wilson" in said
     figures = json.loads(result.read_text())
     assert figures["episodes"] == 2
+    assert figures["task"] == "fruit_swap"
     assert figures["seeds"] == [3, 4]
     assert figures["plan_latency_ms"].keys() == {"p50", "p99"}
     assert figures["config"]["sampler"]["horizon"] == 1
     assert figures["versions"]["torch"]
     assert film.stat().st_size > 10_000
+
+
+def test_a_policy_is_evaluated_on_the_task_that_it_was_trained_for(trained, tmp_path):
+    recording, run_folder, result = (tmp_path / name for name in ("a.zarr", "run", "a.json"))
+    words = (
+        "--device=scripted",
+        "--task=fruit_swap_regrasp",
+        "--episodes=2",
+        f"--out={recording}",
+    )
+    run("df_policy.teleop.record", *words)
+    run("df_policy", "train", f"--data={recording}", f"--out={run_folder}", "--preset=tiny")
+    words = ("--episodes=1", "--workers=1", f"--json={result}")
+    run("df_policy", "evaluate", run_folder, *words)
+    assert json.loads(result.read_text())["task"] == "fruit_swap_regrasp"
+    run("df_policy", "evaluate", trained, *words, "--task=fruit_swap_regrasp")
+    assert json.loads(result.read_text())["task"] == "fruit_swap_regrasp"
+    said = run("df_policy", "evaluate", trained, *words, "--task=fruit_cicle", code=1)
+    assert "did you mean 'fruit_cycle'" in said
 
 
 def test_a_run_is_not_resumed_on_another_recording(trained, tmp_path):

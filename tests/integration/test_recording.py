@@ -21,6 +21,7 @@ from df_policy.data.episode import stack
 from df_policy.data.reader import EpisodeStore
 from df_policy.data.schema import columns
 from df_policy.data.writer import EpisodeWriter
+from df_policy.sim.tasks import find
 from df_policy.teleop.workers import record_one
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -277,14 +278,15 @@ def test_help_comes_at_once(command: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_the_script_records_fruit_swap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["fruit_swap", "fruit_swap_anywhere", "fruit_swap_regrasp"])
+def test_the_script_records_a_task(tmp_path: Path, task: str) -> None:
     pytest.importorskip("mujoco")
     out = tmp_path / "fruit.zarr"
     command = [sys.executable, str(ROOT / "teleop" / "record.py"), "--out", str(out)]
-    done = subprocess.run(
-        [*command, "--episodes", "2"], capture_output=True, text=True, check=False, timeout=120
-    )
+    command += ["--episodes", "2", "--task", task]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     store = EpisodeStore.open(out)
     assert (len(store), store.spec.name) == (2, "fr3")
+    assert store.episode(0).arrays["image_front"].shape[1:3] == find(task).cameras["front"]
     assert store.episode(0).arrays["image_front"].std() > 1.0

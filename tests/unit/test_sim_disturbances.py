@@ -338,6 +338,28 @@ def test_a_fruit_is_knocked_out_of_the_lifting_hand_and_falls(seed, blind):
     assert blind.world.held_fruit() is None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fruit_slips_out_of_the_closing_fingers_but_stays_in_its_place(seed, blind):
+    moments, when = driven("fruit_slips", seed, blind)
+    before, after, tool = moments[when]
+    fruit = min(before, key=lambda name: np.linalg.norm(before[name] - tool))
+    moved = after[fruit] - before[fruit]
+    assert abs(moved[0]) > 0.010
+    start = blind.world.start
+    assert start.place_of(fruit, after[fruit]) == start.place_of(fruit, before[fruit])
+
+
+def test_each_disturbance_acts_in_its_share_of_the_episodes(blind):
+    world = Disturbed(blind, parse("fruit_nudged,action_lost"), share=0.5)
+    drawn = []
+    for seed in range(200):
+        world.reset(seed)
+        drawn.append(tuple(sorted(world._effects)))
+    both, none = drawn.count(("action_lost", "fruit_nudged")), drawn.count(())
+    assert 25 < both < 75
+    assert 25 < none < 75
+
+
 @pytest.mark.parametrize(
     "task", ["fruit_swap_anywhere", "fruit_cycle", "fruit_return", "fruit_order"]
 )

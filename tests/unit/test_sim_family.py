@@ -12,7 +12,7 @@ from df_policy.sim.environment import TaskEnvironment
 from df_policy.sim.scripted import ScriptedOperator
 from df_policy.sim.tasks import find, make, names
 from df_policy.sim.tasks.fruit_order import CUE_S
-from df_policy.sim.tasks.fruit_swap_anywhere import FruitSwapAnywhere
+from df_policy.sim.tasks.fruit_swap_anywhere import RADIUS_M, FruitSwapAnywhere
 from df_policy.sim.tasks.task import HOME, OPEN_M
 from df_policy.sim.world import World
 
@@ -146,7 +146,7 @@ def test_the_front_camera_sees_every_place_and_fruits_are_big_enough() -> None:
         axes = camera.xmat.reshape(3, 3)
         focal = 0.5 * height / np.tan(0.5 * np.radians(world.model.camera("front").fovy[0]))
         for centre in world.start.places_m:
-            for radius in (0.025, 0.031):
+            for radius in RADIUS_M:
                 seen = (np.array([*centre, radius]) - camera.xpos) @ axes
                 pixels = focal * radius / -seen[2]
                 assert 2.0 * pixels >= 4.5
