@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train a policy on a recording",
     "evaluate": "measure a policy over many episodes in simulation",
     "compare": "say whether one evaluation is better than another, seed by seed",
+    "benchmark": "reproduce a task's whole table, from recordings to plots",
     "bringup": "start a task's ROS 2 nodes",
     "ship": "put a run's checkpoint among the shipped weights",
     "info": "show versions, optional parts, checkpoints, and what a recording holds",

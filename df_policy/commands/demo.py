@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from df_policy.commands.options import Options
+from df_policy.commands.part import run_part
 from df_policy.errors import DfPolicyError
 
 LEFT = {"recording.zarr", "swaps", "swaps.json", "swaps.mp4", "report"}
@@ -43,12 +42,12 @@ def main(argv: list[str]) -> int:
     out: Path = options.out
     _clear(out)
     recording, result = out / "recording.zarr", out / "swaps.json"
-    _run(
+    run_part(
         f"recording {options.record_episodes} episodes",
         ["df_policy.teleop.record", "--device=scripted", f"--out={recording}"],
         [f"--episodes={options.record_episodes}", f"--seed={int(time.time())}"],
     )
-    _run(
+    run_part(
         f"{options.episodes} swaps over ROS 2",
         ["df_policy", "bringup", "fruit_swap", f"--checkpoint={options.checkpoint}"],
         [f"--episodes={options.episodes}", f"--seed={options.seed}"],
@@ -85,25 +84,6 @@ def _clear(out: Path) -> None:
         out.mkdir(parents=True)
     except OSError as error:
         raise DfPolicyError(f"{out} cannot be written ({error}): choose another --out") from error
-
-
-def _run(what: str, *command: list[str]) -> None:
-    """One part, in a process of its own.
-
-    Raises:
-        DfPolicyError: if it fails; its own message stands above.
-    """
-    print(what, flush=True)
-    words = [sys.executable, "-m", *(word for part in command for word in part)]
-    with subprocess.Popen(words) as process:
-        try:
-            code = process.wait()
-        except BaseException:
-            process.terminate()  # the part ends its own children
-            process.wait()
-            raise
-    if code:
-        raise DfPolicyError(f"{what} ended with exit code {code}: see the message above")
 
 
 def _show(result: Path) -> None:

@@ -67,17 +67,23 @@ class Results:
         return many(name, shown) if self._head["suite"] else single(name, shown[conditions[0]])
 
 
-def _head(options: argparse.Namespace, policy: Policy) -> dict[str, Any]:
+def fingerprint(checkpoint_name: str) -> str:
+    """What tells the weights of a checkpoint from all others."""
     from df_policy import checkpoint
+
+    weights = (checkpoint.find(checkpoint_name) / checkpoint.WEIGHTS).read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:16]
+
+
+def _head(options: argparse.Namespace, policy: Policy) -> dict[str, Any]:
     from df_policy.commands.playing import task_of
     from df_policy.config import to_json
     from df_policy.provenance import versions
 
-    weights = (checkpoint.find(options.checkpoint) / checkpoint.WEIGHTS).read_bytes()
     return {
         "checkpoint": options.checkpoint,
         "task": task_of(options, policy),
-        "weights": hashlib.sha256(weights).hexdigest()[:16],
+        "weights": fingerprint(options.checkpoint),
         "suite": options.suite,
         "first_seed": options.seed,
         "episodes": options.episodes,
@@ -130,12 +136,14 @@ def _condition(held: Mapping[str, Any]) -> str:
     return str(held.get("condition", CLEAN))
 
 
-def _rate(figures: Figures) -> str:
+def rate_of(figures: Figures) -> str:
+    """Solved, of how many."""
     share = 100 * figures["successes"] / figures["episodes"]
     return f"{figures['successes']} of {figures['episodes']} ({share:.0f} %)"
 
 
-def _interval(figures: Figures) -> str:
+def interval_of(figures: Figures) -> str:
+    """The rate's interval in per cent."""
     low, high = figures["wilson95"]
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 
@@ -146,8 +154,8 @@ def single(name: str, figures: Figures) -> Any:
 
     condition = _condition(figures)
     shown = Table(title=name if condition == CLEAN else f"{name}, {condition}", show_header=False)
-    shown.add_row("solved", _rate(figures))
-    shown.add_row("95 % Wilson interval", _interval(figures))
+    shown.add_row("solved", rate_of(figures))
+    shown.add_row("95 % Wilson interval", interval_of(figures))
     for reason, count in figures["failures"].items():
         shown.add_row(f"  failed: {reason}", str(count))
     for disturbance, count in figures["acted"].items():
@@ -168,6 +176,6 @@ def many(name: str, conditions: Mapping[str, Figures]) -> Any:
         paired = "" if condition == CLEAN else f"{compare(conditions[CLEAN], figures).p_value:.2g}"
         met = ", ".join(str(count) for count in figures["acted"].values())
         worst = next((f"{count} {why}" for why, count in figures["failures"].items()), "")
-        row = (_rate(figures), _interval(figures), paired, met, worst)
+        row = (rate_of(figures), interval_of(figures), paired, met, worst)
         shown.add_row(condition, *row)
     return shown

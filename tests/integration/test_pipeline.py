@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from df_policy.sim.disturbances import SUITES
+
 pytestmark = pytest.mark.slow
 
 
@@ -85,6 +87,33 @@ def test_a_policy_is_evaluated_on_the_task_that_it_was_trained_for(trained, tmp_
     assert json.loads(result.read_text())["task"] == "fruit_swap_regrasp"
     said = run("df_policy", "evaluate", trained, *words, "--task=fruit_cicle", code=1)
     assert "did you mean 'fruit_cycle'" in said
+
+
+def test_a_suite_leaves_a_table_a_plot_and_a_file_that_is_gone_on_with(trained, tmp_path):
+    result, plot = tmp_path / "suite.json", tmp_path / "suite.png"
+    words = ("df_policy", "evaluate", trained, "--suite=robustness", "--episodes=1", "--seed=3")
+    words = (*words, "--workers=2", f"--json={result}")
+    run(*words)
+    whole = json.loads(result.read_text())
+    done = dict(whole["conditions"])
+    assert done.keys() == set(SUITES["robustness"])
+    for name in ("front_lost", "camera_frozen", "distractor", "action_lost", "delay:300"):
+        assert done[name]["acted"] == {name: 1}
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    for name in ("colour", "delay:500"):
+        del whole["conditions"][name]
+    result.write_text(json.dumps(whole))
+    plot.unlink()
+    said = run(*words, f"--film={tmp_path / 'played.mp4'}", "--film-episodes=1")
+    again = json.loads(result.read_text())["conditions"]
+    for name, one in done.items():
+        # What was there is not played again: its timings, which always differ, are the same.
+        timed = again[name]["plan_latency_ms"] == one["plan_latency_ms"]
+        assert timed == (name not in ("colour", "delay:500"))
+        assert again[name]["solved"] == one["solved"]
+        assert name in said
+    assert plot.is_file()
+    assert (tmp_path / "played.mp4").stat().st_size > 10_000
 
 
 def test_a_run_is_not_resumed_on_another_recording(trained, tmp_path):
