@@ -67,9 +67,9 @@ class DiffusionConfig:
     observation_weight: float = 0.25
     """Weight of the predicted observation beside the predicted actions (weight 1). At 0 none is
     predicted, and of tokens that are planned the memory reads their actions alone."""
-    doubt: float = 0.0
+    doubt: float = 0.3
     """Share of sequences whose memory reads a camera noised for a while, for each camera."""
-    forget: float = 0.0
+    forget: float = 0.15
     """Share of sequences whose memory reads pure noise up to a random token."""
     shared_level: bool = False
     """One level for all tokens of a sequence, in the memory too, in place of one for each."""
@@ -92,7 +92,7 @@ class NetworkConfig:
     memory: Literal["recurrent", "last_observation", "attention"] = "recurrent"
     """`recurrent`: in a state. `attention`: in a window of tokens. `last_observation` forgets all
     but the newest observation: the memoryless baseline."""
-    levels_for: Literal["token", "camera"] = "token"
+    levels_for: Literal["token", "camera"] = "camera"
     """Whether the memory is told one level of a token, or one of each camera and of the rest."""
     memory_width: int = 256
     embedding_width: int = 256
@@ -196,7 +196,7 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
-    augment: float = 0.0
+    augment: float = 0.6
     """Share of images changed in light, colour and place, or partly covered; see `augment`."""
 
     def __post_init__(self) -> None:

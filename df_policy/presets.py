@@ -50,7 +50,7 @@ PRESETS: dict[str, Config] = {
     # noised token is predicted from it, and tokens are finished one after another. The next-frame
     # diffusion baseline with teacher forcing of arXiv:2407.01392, section 4.
     "fruit_swap_next_frame": Config(
-        diffusion=DiffusionConfig(clean_history=1.0, history_noise=0.0),
+        diffusion=DiffusionConfig(clean_history=1.0, history_noise=0.0, doubt=0.0, forget=0.0),
         sampler=SamplerConfig(matrix="autoregressive"),
     ),
     # Isolates levels of their own from the other side: one level for a whole sequence, read by the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -79,6 +80,7 @@ class PolicySession:
         self._start_ns = now_ns
         self._look_ns: int | None = None
         self._fault = ""
+        self._trust: Mapping[str, float] = {}
         self.holds: Counter[str] = Counter()
         """Ticks without progress, by the kind of reason."""
         self.looks = 0
@@ -97,6 +99,7 @@ class PolicySession:
             "compute_ms_p99": round(self.compute_ms.percentile(99), 1),
             "look_image_age_ms_p50": round(self.image_age_ms.percentile(50), 1),
             "look_image_age_ms_worst": round(self.image_age_ms.percentile(100), 1),
+            **{f"trust {camera}": round(share, 2) for camera, share in self._trust.items()},
             **{f"held_ticks {kind}": count for kind, count in self.holds.items()},
         }
 
@@ -159,6 +162,7 @@ class PolicySession:
         self.compute_ms.add(outcome.compute_s * 1e3)
         if outcome.plan is not None:
             self.plan_latency_ms.add((now_ns - outcome.plan.observed_ns) * 1e-6)
+            self._trust = outcome.plan.trust
             self._follower.accept(outcome.plan)
         return outcome.plan
 

@@ -146,7 +146,7 @@ def test_the_level_matters_to_memory_and_prediction(memory):
 
 
 def test_levels_are_independent_and_histories_clean_up_to_a_random_token():
-    config = DiffusionConfig(levels=LEVELS)
+    config = DiffusionConfig(levels=LEVELS, doubt=0.0, forget=0.0)
     generator = torch.Generator().manual_seed(0)
     level, history = draw_levels(4000, 5, config, generator)
     assert int(level.min()) == 1
@@ -180,7 +180,7 @@ def test_some_sequences_forget_their_beginning():
 
 
 def test_a_camera_is_doubted_for_one_stretch_and_never_less_than_its_token():
-    config = DiffusionConfig(levels=LEVELS, doubt=0.4)
+    config = DiffusionConfig(levels=LEVELS, doubt=0.4, forget=0.0)
     generator = torch.Generator().manual_seed(0)
     _, history = draw_levels(4000, 6, config, generator)
     level = draw_doubt(history, 3, config, generator)
@@ -222,7 +222,7 @@ def test_the_loss_of_the_truth_is_zero_and_padding_does_not_count():
 
     def measure(truth):
         generator = torch.Generator().manual_seed(3)
-        config = DiffusionConfig(levels=LEVELS)
+        config = DiffusionConfig(levels=LEVELS, doubt=0.0, forget=0.0)
         oracle = Oracle(truth, schedule)
         return float(sequence_loss(oracle, schedule, x, real, weight, config, generator))
 
@@ -242,7 +242,7 @@ def test_a_memory_that_saw_the_clean_token_is_not_judged_by_it():
 
     def measure(clean_history):
         generator = torch.Generator().manual_seed(3)
-        config = DiffusionConfig(levels=LEVELS, clean_history=clean_history)
+        config = DiffusionConfig(levels=LEVELS, clean_history=clean_history, doubt=0.0, forget=0.0)
         return float(sequence_loss(wrong, schedule, x, real, weight, config, generator))
 
     assert measure(1.0) > 0.1
