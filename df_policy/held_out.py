@@ -47,7 +47,8 @@ def held_out_error(
     horizon = 1 if denoiser.causal else sampler.horizon
     steps = full_sequence(horizon, sampler.steps, schedule.levels)
     memory = recall(0) if sampler.past == "clean" else recall
-    told = sample(denoiser, schedule, memory, steps, width, generator)[:, 0]
+    drawn = sample(denoiser, schedule, memory, steps, width, generator, sampler.eta)
+    told = drawn[:, 0]
     got = codec.decode_actions(told.reshape(batch, tokens, width))[:, 1:][real[:, 1:]]
     want = codec.decode_actions(x)[:, 1:][real[:, 1:]]
     return {
