@@ -42,8 +42,8 @@ def foretold(
     horizon = 1 if denoiser.causal else sampler.horizon
     steps = full_sequence(horizon, sampler.steps, schedule.levels)
     memory = recall(0) if sampler.past == "clean" else recall
-    told = sample(denoiser, schedule, memory, steps, width, generator)[:, 0]
-    return told.reshape(batch, tokens, width)
+    told = sample(denoiser, schedule, memory, steps, width, generator, sampler.eta)
+    return told[:, 0].reshape(batch, tokens, width)
 
 
 def held_out_error(
