@@ -56,8 +56,8 @@ PRESETS: dict[str, Config] = {
     # Isolates levels of their own from the other side: one level for a whole sequence, read by the
     # memory too. The causal full-sequence diffusion baseline of arXiv:2407.01392, section 4. It
     # never met a clean past beside a noisy present, so a plan reads the past noised to its own
-    # level: replacement, Song et al. 2021 (arXiv:2011.13456) appendix I.2. Fresh noise in each step
-    # lets a plan mend what does not fit that past; more steps help it no further.
+    # level: replacement, Song et al. 2021 (arXiv:2011.13456) appendix I.2. Fresh noise in each
+    # step lets a plan mend what does not fit that past; more steps help it no further.
     "fruit_swap_shared_level": Config(
         diffusion=DiffusionConfig(shared_level=True),
         sampler=SamplerConfig(matrix="full_sequence", past="same_level", eta=1.0),
