@@ -170,12 +170,15 @@ def many(name: str, conditions: Mapping[str, Figures]) -> Any:
     from rich.table import Table
 
     shown = Table(title=name)
-    for column in ("condition", "solved", "95 % Wilson", "p (clean)", "met", "failed most often"):
-        shown.add_column(column)
+    for column, width in (("condition", 18), ("solved", 8), ("95 % Wilson", 14), ("p", 4)):
+        shown.add_column(column, min_width=width, no_wrap=True)
+    shown.add_column("met")
+    shown.add_column("failed most often", no_wrap=True)  # cut short where there is no room
+    shown.caption = "p: McNemar's exact test against clean. met: episodes in which it happened."
     for condition, figures in conditions.items():
         paired = "" if condition == CLEAN else f"{compare(conditions[CLEAN], figures).p_value:.2g}"
         met = ", ".join(str(count) for count in figures["acted"].values())
         worst = next((f"{count} {why}" for why, count in figures["failures"].items()), "")
-        row = (rate_of(figures), interval_of(figures), paired, met, worst)
-        shown.add_row(condition, *row)
+        solved = f"{figures['successes']} of {figures['episodes']}"
+        shown.add_row(condition, solved, interval_of(figures), paired, met, worst)
     return shown
