@@ -12,7 +12,7 @@ from df_policy.teleop import record
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = README.split("```")[1::2]
+BLOCKS = README.replace("\\\n", " ").split("```")[1::2]
 """What stands between fences; one that names a language begins with it."""
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
 
@@ -21,7 +21,7 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.star
 def test_a_command_of_the_readme_is_understood(line):
     words = shlex.split(line, comments=True)
     if words[1] == "teleop/record.py":
-        assert record.parser().parse_args(words[2:]).episodes == 240
+        assert record.parser().parse_args(words[2:]).episodes == 400
         return
     assert words[1:3] == ["-m", "df_policy"]
     name, options = words[3], words[4:]
