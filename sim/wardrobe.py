@@ -62,8 +62,8 @@ class Wardrobe:
 
     def row(self) -> Float64[np.ndarray, "n"]:
         """All that may differ, as numbers; empty where nothing does."""
-        fields = self._fields()
-        return np.concatenate([field.ravel() for field in fields]) if fields else np.zeros(0)
+        fields = [np.zeros(0), *(field.ravel() for field in self._fields())]
+        return np.concatenate(fields, dtype=np.float64)
 
     def put(self, row: Float64[np.ndarray, "n"]) -> None:
         """Look as when `row` gave these numbers."""
