@@ -146,10 +146,12 @@ class AttentionDenoiser(Denoiser):
         whole = level if level.dim() == 2 else level[..., 0]  # its cameras may be noisier
         h, _ = self._attend(z, embedded, self._last_seen(whole))
         after = self._readable(h, embedded)
-        if not self.causal:
-            return after
         first = z[:, None, : self.read_width].to(after.dtype)
-        return torch.cat([first, after[:, :-1]], dim=1)
+        before = torch.cat([first, after[:, :-1]], dim=1)
+        if self.causal:
+            return before
+        # Its own embedding would tell nothing new; the newest before it need not pass through.
+        return torch.cat([after[..., : self.memory_width], before[..., self.memory_width :]], -1)
 
     def _attend(
         self, z: Float[Tensor, "b m"], h: Float[Tensor, "b t e"], last: Int[Tensor, "#b t"]
