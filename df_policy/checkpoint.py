@@ -21,7 +21,8 @@ from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
 from df_policy.tokens import TokenCodec
 
-FORMAT = 1
+FORMAT = 2
+"""Above 1 the memory is told a level for each camera."""
 WEIGHTS, ABOUT = "model.safetensors", "checkpoint.json"
 SHIPPED = Path(__file__).parent / "weights"
 

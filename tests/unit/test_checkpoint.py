@@ -67,14 +67,10 @@ def test_a_configuration_survives_json(name):
     assert config.from_json(values) == presets.PRESETS[name]
 
 
-def test_a_checkpoint_that_knows_less_settings_means_what_it_meant():
-    """The shipped weights are older than the choices of memory, levels and frames."""
-    values = json.loads((checkpoint.find("fruit_swap") / checkpoint.ABOUT).read_text())["config"]
-    assert "frames" not in values["token"], "written anew? then keep an older configuration here"
-    read = config.from_json(values)
-    assert (read.token.frames, read.sampler.past) == (1, "clean")
-    assert (read.network.memory, read.network.block) == ("recurrent", 1)
-    assert not read.diffusion.shared_level
+def test_a_setting_that_came_later_has_its_default():
+    values = config.to_json(presets.PRESETS["tiny"])
+    del values["sampler"]["trust"]
+    assert config.from_json(values) == presets.PRESETS["tiny"]
 
 
 def test_an_unknown_setting_is_not_silently_lost():
