@@ -121,7 +121,8 @@ def sequence_loss(
     jitter = torch.randn(x.shape, generator=generator, device=x.device)
     noised = schedule.add(x, noise, level)
     clean = (history == 0).unsqueeze(-1)
-    seen = torch.where(clean, x + config.history_noise * jitter, noised)
+    read = schedule.add(x, noise, history)
+    seen = torch.where(clean, x + config.history_noise * jitter, read)
     if config.doubt > 0.0:
         whole, parts = history.unsqueeze(-1), denoiser.parts
         history = draw_doubt(history, int(parts.max()) + 1, config, generator)

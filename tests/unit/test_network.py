@@ -179,6 +179,45 @@ def test_some_sequences_forget_their_beginning():
     assert float(forgotten[:, 0].float().mean()) == pytest.approx(0.3, abs=0.03)
 
 
+class Spy(torch.nn.Module):
+    """Keeps what the memory was told."""
+
+    causal = True
+
+    def __init__(self):
+        super().__init__()
+        self.parts = torch.tensor([1, 1, 2, 2, 0, 0, 0])
+
+    def scan(self, x, level):
+        self.told = x, level
+        return torch.zeros(*x.shape[:2], 1)
+
+    def predict(self, z, x, level):
+        return torch.zeros_like(x)
+
+
+def test_the_memory_reads_every_part_at_the_level_that_it_is_told():
+    """Noise as strong as the label says: a token said to be pure noise holds nothing of itself."""
+    config = DiffusionConfig(levels=LEVELS, forget=0.5, doubt=0.5, history_noise=0.0)
+    schedule, spy = NoiseSchedule(LEVELS, "cosine"), Spy()
+    x = torch.full((4000, 6, WIDTH), 10.0)
+    real = torch.ones(4000, 6, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    sequence_loss(spy, schedule, x, real, torch.ones(WIDTH), config, generator)
+    seen, level = spy.told
+    each = level[..., spy.parts]
+    for name, chosen in {
+        "clean": each == 0,
+        "nothing": each == LEVELS,
+        "half": each == 50,
+    }.items():
+        signal, noise = schedule.scales(
+            torch.tensor({"clean": 0, "nothing": LEVELS, "half": 50}[name])
+        )
+        assert float(seen[chosen].mean()) == pytest.approx(10.0 * float(signal), abs=0.15), name
+        assert float(seen[chosen].std()) == pytest.approx(float(noise), abs=0.15), name
+
+
 def test_a_camera_is_doubted_for_one_stretch_and_never_less_than_its_token():
     config = DiffusionConfig(levels=LEVELS, doubt=0.4, forget=0.0)
     generator = torch.Generator().manual_seed(0)
