@@ -111,6 +111,11 @@ class EpisodeWriter:
         return int(self._ends.shape[0])
 
     @property
+    def operators(self) -> tuple[str, ...]:
+        """Who recorded here, this session's among them."""
+        return self._header.operators
+
+    @property
     def next_seed(self) -> int:
         """One more than the highest seed that was kept or dropped here."""
         return self._next_seed

@@ -83,7 +83,8 @@ class Policy:
         self._seen = self._codec.is_observation().to(self._device)
         self._generator = torch.Generator(self._device)
         usual = trained.about.get("surprise", {})
-        if self.sampler.trust == "by_surprise" and set(usual) != set(self.spec.cameras):
+        doubted = trained.config.diffusion.doubt > 0.0 and set(usual) == set(self.spec.cameras)
+        if self.sampler.trust == "by_surprise" and not doubted:
             raise DfPolicyError(
                 "expected a checkpoint that was trained with --diffusion.doubt to distrust images "
                 "by surprise, got one without: set sampler.trust to always"

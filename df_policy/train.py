@@ -74,12 +74,11 @@ class Training:
         """
         self.device = pick(config.run.device)
         torch.set_num_threads(config.run.threads)
-        data = data.first(config.run.episodes)
+        data = check(data, config)
         self.data, self.config, self.folder, self.hooks = data, config, folder, hooks
         self.about = about | {"episodes": len(data.ends), "frames": len(data.action)}
         self.watch = Stopwatch(folder / "state" / "minutes.txt")
         self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
-        _check_window(data, config)
         proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
         self.proprioception = self._tensor(proprioception)
         self.actions = self._tensor(data.action)
@@ -265,12 +264,16 @@ def kept(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step_{step}"
 
 
-def _check_window(data: Demonstrations, config: Config) -> None:
-    """Training reads each episode from its start: what a window does not reach is never learnt.
+def check(data: Demonstrations, config: Config) -> Demonstrations:
+    """The demonstrations that a run uses, if it can.
+
+    Training reads each episode from its start: what a window does not reach is never learnt.
 
     Raises:
-        DfPolicyError: if an episode is longer than the window.
+        DfPolicyError: if there are too few, or an episode is longer than the window.
     """
+    data = data.first(config.run.episodes)
+    data.split(config.run.validation, config.run.seed)
     token, longest = config.token, int((data.ends - data.starts).max())
     needed = -(-longest // token.chunk)
     if token.window < needed:
@@ -278,6 +281,7 @@ def _check_window(data: Demonstrations, config: Config) -> None:
             f"expected token.window of at least {needed} for episodes of {longest} actions in "
             f"chunks of {token.chunk}, got {token.window}"
         )
+    return data
 
 
 def _draw(below: int, count: int, generator: torch.Generator) -> Rows:

@@ -159,23 +159,40 @@ def _record(options: argparse.Namespace) -> int:
     share = options.perturb_share
     if not 0.0 < share <= 1.0:
         raise DfPolicyError(f"expected --perturb-share above 0 and at most 1, got {share}")
+    if share != 1.0 and not options.perturb:
+        raise DfPolicyError("expected --perturb with --perturb-share, got none; name what happens")
     if options.seed < 0:
         raise DfPolicyError(f"expected --seed of at least 0, got {options.seed}")
     if options.perturb:
-        from df_policy.sim.disturbances import parse
+        from df_policy.sim.disturbances import DELAY, parse
 
-        parse(options.perturb)  # a wrong one is refused before anything is made
+        # A wrong one is refused before anything is made.
+        if any(one.name.startswith(DELAY) for one in parse(options.perturb)):
+            raise DfPolicyError(
+                "expected disturbances that leave a recording's stamps whole, got a delay"
+            )
     environment = make()
     spec = environment.spec
     environment.close()
     mishaps = f", disturbed by {options.perturb} with share {share:g}" if options.perturb else ""
     where = (out, spec, options.task, device.name + mishaps, code_version())
     with stopping() as stop, EpisodeWriter.open(*where) as writer:
+        _check_alike(writer.operators, device.name + mishaps, out)
         show = RecordingProgress(options.episodes, writer.episodes, spec.action_rate_hz)
         with show:
             _fill(writer, _episodes(options, device, writer, stop.is_set), options.episodes, show)
         show.summary(out, stopped=stop.is_set())
     return 128 + stop.number if stop.is_set() else 0
+
+
+def _check_alike(operators: tuple[str, ...], operator: str, out: Path) -> None:
+    """Raises DfPolicyError if a recording would go on with other mishaps."""
+    others = [other for other in operators if other != operator]
+    if others:
+        raise DfPolicyError(
+            f"{out} was recorded by {others[0]!r}, this is {operator!r}: go on with the same "
+            "--device, --perturb and --perturb-share, or choose another --out"
+        )
 
 
 def _episodes(

@@ -13,6 +13,7 @@ from df_policy.commands.options import Options
 from df_policy.commands.part import run_part
 from df_policy.commands.studies import (
     BENCHMARKS,
+    MISHAPS,
     RECORDED,
     SUITE,
     Point,
@@ -39,7 +40,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     options.add_argument("task", choices=sorted(BENCHMARKS), help="what to measure")
-    options.add_argument("--out", type=Path, help="the folder for everything (default: runs/TASK)")
+    options.add_argument(
+        "--out",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="the folder for everything (default: runs/benchmark_TASK)",
+    )
     options.add_argument("--only", metavar="STUDY", action="append", help="may be given again")
     options.add_argument("--list", action="store_true", help="show the studies and what is left")
     options.add_argument("--episodes", type=int, default=100, help="of each evaluation")
@@ -65,7 +71,7 @@ class Benchmark:
     def __init__(self, options: argparse.Namespace) -> None:
         """Touches nothing yet."""
         self.task: str = options.task
-        self.out: Path = options.out or Path("runs") / f"benchmark_{options.task}"
+        self.out: Path = getattr(options, "out", Path("runs") / f"benchmark_{options.task}")
         self.seed, self.episodes = int(options.seed), int(options.episodes)
         self._workers = int(options.workers)
 
@@ -121,7 +127,7 @@ class Benchmark:
 
     def _record(self) -> None:
         command = ["df_policy.teleop.record", "--device=scripted", f"--task={self.task}"]
-        words = [f"--episodes={RECORDED}", f"--out={self.recording}"]
+        words = [f"--episodes={RECORDED}", f"--out={self.recording}", *MISHAPS]
         run_part("recording", command, words)
 
     def _training(self, run: Run) -> Job:

@@ -51,7 +51,14 @@ def main(argv: list[str]) -> int:
     from df_policy.commands.results import conditions_of, read
     from df_policy.evaluate import compare
 
-    first, second = (conditions_of(read(path)) for path in (options.first, options.second))
+    held = [read(path) for path in (options.first, options.second)]
+    played = [one.get("task") for one in held]
+    if played[0] != played[1]:
+        raise DfPolicyError(
+            f"expected two evaluations of one task, got {played[0]} and {played[1]}: a seed is "
+            "another start in another task"
+        )
+    first, second = map(conditions_of, held)
     shown = Table(title=f"{options.first} and {options.second}")
     for column in ("condition", "first", "second", "only first", "only second", "p"):
         shown.add_column(column)

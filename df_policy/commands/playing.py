@@ -68,6 +68,7 @@ def load_policy(options: argparse.Namespace) -> Policy:
     names = ("steps", "samples", "horizon", "matrix", "eta", "trust")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     sampler = dataclasses.replace(trained.config.sampler, **given)
+    dataclasses.replace(trained.config, sampler=sampler)  # refuses what does not fit the network
     return Policy(trained, sampler, device)
 
 

@@ -48,6 +48,8 @@ class Results:
         """
         head = _head(options, policy)
         path: Path | None = options.json
+        if path is not None and options.suite is None and path.is_file():
+            _keep_suite(path)
         done = _finished(path, head) if path is not None and options.suite is not None else {}
         return cls(path, head, done)
 
@@ -65,6 +67,18 @@ class Results:
         """The figures as a person reads them."""
         shown = {condition: self.done[condition] for condition in conditions}
         return many(name, shown) if self._head["suite"] else single(name, shown[conditions[0]])
+
+
+def _keep_suite(path: Path) -> None:
+    """Raises DfPolicyError if the file holds a suite, which one condition would overwrite."""
+    try:
+        held = json.loads(path.read_text())
+    except ValueError:
+        return
+    if isinstance(held, dict) and "conditions" in held:
+        raise DfPolicyError(
+            f"{path} holds a suite, which took long: choose another --json, or delete it"
+        )
 
 
 def fingerprint(checkpoint_name: str) -> str:

@@ -58,8 +58,10 @@ class Study:
     """Whether the number grows by factors."""
 
 
-RECORDED = 240
+RECORDED = 400
 """Demonstrations in the recording."""
+MISHAPS = ("--perturb=fruit_slips,fruit_knocked,fruit_moved", "--perturb-share=0.3")
+"""What befalls the operator in it."""
 SUITE = ("--suite=robustness",)
 KEPT = (1000, 2000, 4000, 6000, 8000, 12000, 16000, 20000)
 """Steps at which the main run's checkpoints are evaluated."""
@@ -106,7 +108,7 @@ FRUIT_SWAP: tuple[Study, ...] = (
         "Success against the number of demonstrations.",
         (
             Point(str(RECORDED), _MAIN),
-            *(Point(str(count), _fewer(count)) for count in (25, 50, 100)),
+            *(Point(str(count), _fewer(count)) for count in (25, 50, 100, 240)),
         ),
         axis="demonstrations",
         log=True,

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from df_policy.processes import Stop, stopping
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from df_policy.data.cache import Episodes
     from df_policy.demonstrations import Demonstrations
 
 ENCODER_SETTINGS = (
@@ -35,6 +37,9 @@ ENCODER_SETTINGS = (
     "config.run.precision",
 )
 """What an encoder depends on."""
+
+
+_SOME_IMAGES = 200
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ def main(argv: list[str]) -> int:
         TimeRemainingColumn,
     )
 
+    from df_policy.train import check
+
     columns = (
         TextColumn("{task.description:<14}"),
         BarColumn(),
@@ -96,6 +103,7 @@ def main(argv: list[str]) -> int:
     )
     with Progress(*columns, refresh_per_second=2) as progress, stopping() as stop:
         data, about = _demonstrations(arguments.data, progress)
+        check(data, arguments.config)  # before the folder is made, which a second try would find
         prepare(arguments, about["fingerprint"])
         code = run(arguments, data, about, progress, stop)
     if code == 0:
@@ -233,11 +241,11 @@ def _demonstrations(
         recordings.append(load_cache(path, progress=show))
         episodes = len(recordings[-1].ends)
         progress.update(task, completed=1, total=1, note=f"{episodes} episodes of {path.name}")
+    _check_apart(paths, recordings)
     data = join([recording.demonstrations() for recording in recordings])
-    content = hashlib.sha256(data.ends.tobytes() + data.action.tobytes())
     about: dict[str, Any] = {
         "data": " ".join(path.name for path in paths),
-        "fingerprint": content.hexdigest()[:16],
+        "fingerprint": _fingerprint(data),
         "episodes": len(data.ends),
         "frames": len(data.action),
         "task": recordings[0].task,
@@ -247,6 +255,39 @@ def _demonstrations(
     if (seeds >= 0).any():
         about["recorded_seeds"] = [int(seeds[seeds >= 0].min()), int(seeds.max())]
     return data, about
+
+
+def _check_apart(paths: tuple[Path, ...], recordings: Sequence[Episodes]) -> None:
+    """Raises DfPolicyError if an episode would be learnt twice, or two tasks be taken for one."""
+    seen: dict[tuple[str, int], Path] = {}
+    task = recordings[0].task
+    for path, recording in zip(paths, recordings, strict=True):
+        if not recording.task.startswith(task):
+            raise DfPolicyError(
+                f"expected recordings of {task} like {paths[0]}, got {recording.task} in {path}; "
+                "train each task alone"
+            )
+        for seed in recording.seeds[recording.seeds >= 0].tolist():
+            other = seen.setdefault((recording.task, seed), path)
+            if other is not path:
+                raise DfPolicyError(
+                    f"expected each episode once, got seed {seed} in {other} and {path}, so that "
+                    "held-out episodes would be known; give the recorder another --seed, or leave "
+                    "one out"
+                )
+
+
+def _fingerprint(data: Demonstrations) -> str:
+    """What tells recordings apart: all numbers, and some of the images of every camera."""
+    import numpy as np
+
+    content = hashlib.sha256(repr(data.spec).encode())
+    for rows in (data.ends, data.action, data.tool_position, data.gripper):
+        content.update(rows.tobytes())
+    some = np.arange(0, len(data.action), max(1, len(data.action) // _SOME_IMAGES))
+    for camera in sorted(data.spec.cameras):
+        content.update(data.images[camera][some].tobytes())
+    return content.hexdigest()[:16]
 
 
 def _decoded(progress: Progress, task: TaskID, done: int, of: int) -> None:

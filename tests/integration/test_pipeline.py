@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from df_policy.data.reader import EpisodeStore
 from df_policy.sim.disturbances import SUITES
 
 pytestmark = pytest.mark.slow
@@ -187,3 +188,14 @@ def test_an_unknown_setting_is_answered_with_the_nearest(tmp_path):
     )
     assert done.returncode == 2
     assert "--policy-fit.steps" in done.stdout + done.stderr
+
+
+def test_a_recording_does_not_go_on_with_other_mishaps(tmp_path):
+    out = tmp_path / "a.zarr"
+    words = ("--task=fruit_swap_regrasp", f"--out={out}", "--workers=1")
+    run("df_policy.teleop.record", *words, "--episodes=1", "--perturb=image_noise")
+    said = run("df_policy.teleop.record", *words, "--episodes=2", code=1)
+    assert "disturbed by image_noise" in said
+    said = run("df_policy.teleop.record", *words, "--episodes=2", "--perturb=delay:300", code=1)
+    assert "got a delay" in said
+    assert len(EpisodeStore.open(out)) == 1

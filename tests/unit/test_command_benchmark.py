@@ -70,7 +70,7 @@ def test_every_evaluation_is_one_that_evaluate_takes(study):
 def test_the_studies_are_those_that_were_asked_for():
     by_name = {study.name: study for study in BENCHMARKS["fruit_swap"]}
     labels = {name: {point.label for point in study.points} for name, study in by_name.items()}
-    assert labels["demonstrations"] == {"25", "50", "100", "240"}
+    assert labels["demonstrations"] == {"25", "50", "100", "240", "400"}
     assert labels["steps"] == {"1", "2", "4", "10", "25"}
     assert len(by_name) == len(BENCHMARKS["fruit_swap"])
 

@@ -1,8 +1,12 @@
 """The train command's run folder: another run's encoder is taken only if it is the same one."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
+from training_data import make_demonstrations
 
 from df_policy.commands import train
 from df_policy.errors import DfPolicyError
@@ -72,3 +76,39 @@ def test_a_run_that_knew_less_settings_is_resumed_with_what_they_meant(run):
     train.prepare(arguments(run, "--resume"), "a recording")
     with pytest.raises(DfPolicyError, match=r"token.frames = 1"):
         train.prepare(arguments(run, "--resume", "--token.frames=2"), "a recording")
+
+
+def test_recordings_that_differ_in_their_images_alone_are_told_apart():
+    one, other = make_demonstrations(), make_demonstrations()
+    assert train._fingerprint(one) == train._fingerprint(other)
+    for rows in other.images.values():
+        rows[...] //= 2
+    assert train._fingerprint(one) != train._fingerprint(other)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is asked of a recording before it is joined to others."""
+
+    task: str
+    seeds: np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (Recorded("fruit_swap", np.array([7, 3])), "seed 3 in a.zarr and b.zarr"),
+        (Recorded("fruit_cycle", np.array([7])), "fruit_swap like a.zarr, got fruit_cycle"),
+    ],
+)
+def test_no_episode_is_learnt_twice_and_no_task_taken_for_another(second, said):
+    paths, first = (Path("a.zarr"), Path("b.zarr")), Recorded("fruit_swap", np.array([3, -1]))
+    with pytest.raises(DfPolicyError, match=said):
+        train._check_apart(paths, [first, second])
+
+
+def test_recordings_that_go_together_do():
+    paths = (Path("a.zarr"), Path("b.zarr"), Path("c.zarr"))
+    people = np.array([-1, -1])  # starts that no seed drew
+    recordings = [Recorded("fruit_swap", np.array([3])), Recorded("fruit_swap", people)]
+    train._check_apart(paths, [*recordings, Recorded("fruit_swap_regrasp", np.array([3]))])

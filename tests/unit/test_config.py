@@ -50,7 +50,7 @@ def test_a_sampler_that_does_not_fit_is_refused_before_any_episode(tmp_path):
     from training_data import make_checkpoint
 
     make_checkpoint().save(tmp_path)
-    with pytest.raises(DfPolicyError, match="1 to 1000 denoising steps, got 5000"):
+    with pytest.raises(DfPolicyError, match=r"at most diffusion\.levels = 1000, got 5000"):
         load_policy(parser().parse_args([str(tmp_path), "--steps=5000"]))
     with pytest.raises(DfPolicyError, match="expected a device"):
         load_policy(parser().parse_args([str(tmp_path), "--device=abacus"]))

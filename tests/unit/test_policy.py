@@ -136,9 +136,15 @@ def test_an_old_image_changes_nothing_and_is_said_to_be_ignored():
     assert plans[0].trust == {"front": 0.0, "wrist": 1.0}
 
 
-def test_a_checkpoint_that_never_learnt_to_doubt_is_refused():
+@pytest.mark.parametrize("doubt", [0.0, 0.3])
+def test_a_checkpoint_that_never_learnt_to_doubt_is_refused(doubt):
+    """Whatever its surprise: a memory must have met the levels that it is told."""
+    diffusion = dataclasses.replace(PRESETS["tiny"].diffusion, doubt=doubt)
+    trained = make_checkpoint(config=dataclasses.replace(PRESETS["tiny"], diffusion=diffusion))
+    about = {"surprise": dict.fromkeys(SPEC.cameras, 1.0)} if doubt == 0.0 else {}
+    trained = dataclasses.replace(trained, about=about)
     with pytest.raises(DfPolicyError, match="by surprise"):
-        Policy(make_checkpoint(), SamplerConfig(trust="by_surprise"))
+        Policy(trained, SamplerConfig(trust="by_surprise"))
 
 
 def test_only_the_newest_tokens_count_when_the_whole_past_has_no_weight():
