@@ -232,14 +232,14 @@ class Training:
             return {"loss": value}
 
         held_out = [self.held_out.episode(number) for number in range(len(self.held_out.ends))]
-        unseen = self._tokens(codec, latents, held_out, np.zeros(len(held_out), dtype=np.int64))
+        x, real = self._tokens(codec, latents, held_out, np.zeros(len(held_out), dtype=np.int64))
 
         def checkpoint(fit: Fit[Denoiser]) -> Checkpoint:
             denoiser = fit.averaged()
-            told = foretold(denoiser, schedule, unseen[0], config.sampler)
-            error = held_out_error(codec, *unseen, told)
+            told = foretold(denoiser, schedule, x, config.sampler)
+            error = held_out_error(codec, x, real, told)
             about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
-            about |= {"surprise": largest_surprise(codec, *unseen, told)}
+            about |= {"surprise": largest_surprise(codec, x, real, told)}
             about |= {"minutes": round(self.watch.minutes, 2)}
             return Checkpoint(config, self.data.spec, codec, denoiser, about)
 

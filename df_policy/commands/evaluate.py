@@ -29,11 +29,11 @@ def parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="what to solve (default: what the policy was trained for)",
     )
-    options.add_argument("--episodes", type=_positive, default=100, help="of each condition")
+    options.add_argument("--episodes", type=positive, default=100, help="of each condition")
     options.add_argument(
-        "--seed", type=_natural, default=0, help="of the first episode; then +1 each"
+        "--seed", type=natural, default=0, help="of the first episode; then +1 each"
     )
-    options.add_argument("--workers", type=_positive, default=min(2, os.cpu_count() or 1))
+    options.add_argument("--workers", type=positive, default=min(2, os.cpu_count() or 1))
     conditions = options.add_mutually_exclusive_group()
     conditions.add_argument(
         "--perturb",
@@ -56,10 +56,10 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="MP4 of the first episodes (default, but not of a suite: beside the --json file)",
     )
-    options.add_argument("--film-episodes", type=_natural, default=2, help="0 for no film")
-    options.add_argument("--steps", type=_positive, help="denoising steps a token")
-    options.add_argument("--samples", type=_positive, help="plans drawn for one decision")
-    options.add_argument("--horizon", type=_positive, help="tokens planned ahead")
+    options.add_argument("--film-episodes", type=natural, default=2, help="0 for no film")
+    options.add_argument("--steps", type=positive, help="denoising steps a token")
+    options.add_argument("--samples", type=positive, help="plans drawn for one decision")
+    options.add_argument("--horizon", type=positive, help="tokens planned ahead")
     options.add_argument(
         "--matrix", choices=("pyramid", "autoregressive", "full_sequence"), help="denoising order"
     )
@@ -91,14 +91,16 @@ class _Perturb(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number from 1 on; argparse says the function's name where it is none."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
     return value
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
