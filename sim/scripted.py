@@ -93,6 +93,8 @@ class ScriptedOperator:
         scene = self._world.scene()
         move = self._decide(scene)
         waiting = [Step(self._last, Phase.LEAVE)]
+        if self._move and self._world.place_of(self._move.fruit) != self._move.place:
+            self._disturbed = True  # it fell when it was about to be let go
         if move is None:
             return self._go_home() if self._hurried else waiting
         if scene.speeds_m_s[move.fruit] > _ROLLING_M_S and self._disturbed:
@@ -182,6 +184,7 @@ class ScriptedOperator:
         path = Path(self._last, self._speed(), Phase.REACH)
         path.to(self._above(grasp))
         path.to(grasp)
+        path.grip(OPEN_M, self._world.task.settle_steps)
         path.phase = Phase.GRIP
         path.grip(0.0)
         path.phase = Phase.CARRY

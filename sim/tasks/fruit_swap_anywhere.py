@@ -78,4 +78,5 @@ FRUIT_SWAP_ANYWHERE = FruitSwapAnywhere(
     steps=240,
     inventory=Inventory(SLOTS_M, ("slot",) * 3, varied=True),
     cameras={"front": (48, 80), "wrist": (64, 64)},
+    settle_steps=2,
 )

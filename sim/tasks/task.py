@@ -142,6 +142,9 @@ class Task:
         default_factory=lambda: {"front": (64, 64), "wrist": (64, 64)}
     )
     """Camera -> (height, width) of its image."""
+    settle_steps: int = 0
+    """For so long an operator waits at a fruit before it closes the hand: near the robot's base
+    the arm lags behind."""
     station: int | None = None
     """The place in which a fruit must rest for a while."""
 
