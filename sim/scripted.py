@@ -68,6 +68,7 @@ class ScriptedOperator:
         self._last = self._world.home
         self._queue: deque[Step] = deque()
         self._move: Move | None = None
+        self._where: dict[str, int | None] | None = None  # what it expects to find when it decides
         self._expected = np.zeros(3)
         self._doubts = self._steps = 0
         self._hurried = self._disturbed = self._world.home.tool is not HOME
@@ -93,8 +94,9 @@ class ScriptedOperator:
         scene = self._world.scene()
         move = self._decide(scene)
         waiting = [Step(self._last, Phase.LEAVE)]
-        if self._move and self._world.place_of(self._move.fruit) != self._move.place:
-            self._disturbed = True  # it fell when it was about to be let go
+        where = self._world.start.places_of(scene.positions_m)
+        self._disturbed |= self._where is not None and self._where != where
+        self._where = where
         if move is None:
             return self._go_home() if self._hurried else waiting
         if scene.speeds_m_s[move.fruit] > _ROLLING_M_S and self._disturbed:
@@ -106,11 +108,13 @@ class ScriptedOperator:
         if not self._hurried:
             long = self._rng.random() < _LONG_REST_SHARE
             length_s = float(self._rng.uniform(*(_LONG_REST_S if long else _REST_S)))
+            length_s = _REST_S[0] if late else length_s
             rest = [Step(self._last, Phase.REST)] * round(length_s / DT_S)
         steps = rest + self._fetch(move)
         if self._disturbed and self._steps + len(steps) > self._world.task.steps - _END_STEPS:
             return self._go_home() if self._hurried else waiting
         self._hurried = False
+        self._where = {**where, move.fruit: move.place}
         return steps
 
     def _decide(self, scene: Scene) -> Move | None:

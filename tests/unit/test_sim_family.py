@@ -11,7 +11,7 @@ from df_policy.environment import Event
 from df_policy.sim.environment import TaskEnvironment
 from df_policy.sim.scripted import ScriptedOperator
 from df_policy.sim.tasks import find, make, names
-from df_policy.sim.tasks.fruit_order import CUE_S
+from df_policy.sim.tasks.fruit_order import CUE_S, TRAYS
 from df_policy.sim.tasks.fruit_swap_anywhere import RADIUS_M, FruitSwapAnywhere
 from df_policy.sim.tasks.task import HOME, OPEN_M
 from df_policy.sim.world import World
@@ -255,3 +255,17 @@ def test_the_script_goes_after_a_fruit_that_was_moved(seed: int) -> None:
     assert env.judge().success
     heights = [row[2] for row in rows[moved[0] : moved[0] + 10]]
     assert max(heights) > heights[0]  # it went up again at once
+
+
+@pytest.mark.parametrize("seed", [0, 12])
+def test_the_script_has_time_for_what_somebody_moved_while_it_waited(seed: int) -> None:
+    env = make("fruit_order", cameras=False)
+    world = env.world
+
+    def meddle(step: int) -> None:
+        if step == 25:  # the cue is still shown
+            third = next(f for f in world.task.fruits if f not in world.start.cue)
+            world.place_fruit(third, world.start.in_place(third, TRAYS[0]))
+
+    run(env, seed, meddle)
+    assert env.judge().success
