@@ -21,8 +21,8 @@ from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
 from df_policy.tokens import TokenCodec
 
-FORMAT = 2
-"""Above 1 the memory is told a level for each camera."""
+FORMAT = 3
+"""Above 1 the memory is told a level for each camera; above 2 a prediction what is given."""
 WEIGHTS, ABOUT = "model.safetensors", "checkpoint.json"
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -117,7 +117,7 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
     folder = find(path_or_name)
     try:
         about = json.loads((folder / ABOUT).read_text())
-        if about["format"] != FORMAT:
+        if about["format"] not in (FORMAT, 2):
             raise DfPolicyError(
                 f"{folder} has checkpoint format {about['format']}, this version reads {FORMAT}: "
                 "train again or install the version that wrote it"
@@ -127,6 +127,9 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
         tensors = load_file(folder / WEIGHTS, device=str(device))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise DfPolicyError(f"{folder} is damaged: {error}; copy or train it again") from error
+
+    if about["format"] == 2:
+        _never_given(tensors)
 
     def normalizer(name: str) -> Normalizer:
         parts = (tensors[f"codec.{name}.{part}"] for part in ("mean", "scale", "varies"))
@@ -145,6 +148,12 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
     codec.to(device).eval().requires_grad_(False)
     denoiser.to(device).eval().requires_grad_(False)
     return Checkpoint(config, spec, codec, denoiser, origin)
+
+
+def _never_given(tensors: dict[str, torch.Tensor]) -> None:
+    """Make weights of format 2 deaf to what is given, which they never met."""
+    enter = tensors["denoiser.enter.weight"]
+    tensors["denoiser.enter.weight"] = torch.cat([enter, torch.zeros_like(enter)], dim=1)
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -10,12 +10,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from df_policy.errors import DfPolicyError
-
-
-def _need(holds: bool, expected: str, got: object) -> None:
-    if not holds:
-        raise DfPolicyError(f"expected {expected}, got {got}")
+from df_policy.errors import DfPolicyError, need
+from df_policy.fit_config import EncoderFitConfig, PolicyFitConfig, RunConfig
 
 
 @dataclass(frozen=True)
@@ -29,9 +25,9 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
-        _need(self.latent > 0, "encoder.latent above 0", self.latent)
+        need(self.latent > 0, "encoder.latent above 0", self.latent)
         fits = bool(self.channels) and min(self.channels) > 0
-        _need(fits, "encoder.channels above 0", self.channels)
+        need(fits, "encoder.channels above 0", self.channels)
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,8 @@ class TokenConfig:
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
-        _need(self.chunk > 0, "token.chunk above 0", self.chunk)
-        _need(self.window > 1, "token.window above 1", self.window)
+        need(self.chunk > 0, "token.chunk above 0", self.chunk)
+        need(self.window > 1, "token.window above 1", self.window)
 
 
 @dataclass(frozen=True)
@@ -71,18 +67,21 @@ class DiffusionConfig:
     """Share of sequences whose memory reads a camera noised for a while, for each camera."""
     forget: float = 0.15
     """Share of sequences whose memory reads pure noise up to a random token."""
+    commit: float = 0.5
+    """Share of tokens whose first actions are given, as they are when they are carried out while
+    the plan is made."""
     shared_level: bool = False
     """One level for all tokens of a sequence, in the memory too, in place of one for each."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
-        _need(self.levels > 1, "diffusion.levels above 1", self.levels)
-        for name in ("clean_history", "doubt", "forget"):
+        need(self.levels > 1, "diffusion.levels above 1", self.levels)
+        for name in ("clean_history", "doubt", "forget", "commit"):
             share = getattr(self, name)
-            _need(0.0 <= share <= 1.0, f"diffusion.{name} from 0 to 1", share)
-        _need(self.history_noise >= 0.0, "diffusion.history_noise from 0", self.history_noise)
+            need(0.0 <= share <= 1.0, f"diffusion.{name} from 0 to 1", share)
+        need(self.history_noise >= 0.0, "diffusion.history_noise from 0", self.history_noise)
         weight = self.observation_weight
-        _need(weight >= 0.0, "diffusion.observation_weight from 0", weight)
+        need(weight >= 0.0, "diffusion.observation_weight from 0", weight)
 
 
 @dataclass(frozen=True)
@@ -112,13 +111,13 @@ class NetworkConfig:
         """Raises DfPolicyError for a value out of its range."""
         sizes = ("memory_width", "embedding_width", "width", "blocks")
         for name in (*sizes, "window", "layers", "heads", "block"):
-            _need(getattr(self, name) > 0, f"network.{name} above 0", getattr(self, name))
+            need(getattr(self, name) > 0, f"network.{name} above 0", getattr(self, name))
         if self.memory == "attention":
             shared = f"network.embedding_width divisible by network.heads = {self.heads}"
-            _need(self.embedding_width % self.heads == 0, shared, self.embedding_width)
+            need(self.embedding_width % self.heads == 0, shared, self.embedding_width)
         else:
             only = "network.block of 1, or network.memory attention"
-            _need(self.block == 1, only, f"{self.block} and {self.memory}")
+            need(self.block == 1, only, f"{self.block} and {self.memory}")
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,14 @@ class SamplerConfig:
     """How a plan is sampled at run time."""
 
     horizon: int = 2
-    """Tokens planned ahead; the first is executed, the rest bridge until the next plan."""
+    """Tokens planned ahead."""
+    every: int = 2
+    """Actions between two plans; divides the chunk. A memory advances by a chunk, so there are as
+    many memories, one for each place in it at which a plan can begin, and each reads every so many
+    observations."""
+    commit: int = 1
+    """Actions of the plan in force that a new one takes over as they are, from its observation on:
+    they are under way while it is made."""
     steps: int = 4
     """DDIM steps a token."""
     matrix: Literal["pyramid", "autoregressive", "full_sequence"] = "pyramid"
@@ -148,107 +154,22 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
-        _need(self.horizon > 0, "sampler.horizon above 0", self.horizon)
-        _need(self.steps > 0, "sampler.steps above 0", self.steps)
-        _need(self.samples > 0, "sampler.samples above 0", self.samples)
-        _need(self.lag >= 0.0, "sampler.lag from 0", self.lag)
-        _need(0.0 <= self.eta <= 1.0, "sampler.eta from 0 to 1", self.eta)
+        need(self.horizon > 0, "sampler.horizon above 0", self.horizon)
+        need(self.steps > 0, "sampler.steps above 0", self.steps)
+        need(self.samples > 0, "sampler.samples above 0", self.samples)
+        need(self.every > 0, "sampler.every above 0", self.every)
+        need(self.commit >= 0, "sampler.commit from 0", self.commit)
+        need(self.lag >= 0.0, "sampler.lag from 0", self.lag)
+        need(0.0 <= self.eta <= 1.0, "sampler.eta from 0 to 1", self.eta)
         if self.past == "same_level":
             level = "sampler.matrix full_sequence where sampler.past is same_level"
-            _need(self.matrix == "full_sequence", level, self.matrix)
-        _need(min(self.histories, default=1) > 0, "sampler.histories above 0", self.histories)
+            need(self.matrix == "full_sequence", level, self.matrix)
+        need(min(self.histories, default=1) > 0, "sampler.histories above 0", self.histories)
         count = len(self.histories) + 1 if self.histories else 0
         fits = len(self.history_weights) == count
-        _need(fits, f"{count} sampler.history_weights", self.history_weights)
+        need(fits, f"{count} sampler.history_weights", self.history_weights)
         plain = self.past == "clean" or not (self.histories or self.trust != "always")
-        _need(plain, "sampler.past clean with histories or trust by_surprise", self.past)
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """One optimisation: AdamW, warm-up, cosine decay, clipped gradients, averaged weights."""
-
-    steps: int
-    batch: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
-    warmup: int = 200
-    clip: float = 1.0
-    ema: float = 0.998
-
-    def __post_init__(self) -> None:
-        """Raises DfPolicyError for a value out of its range."""
-        for name in ("steps", "batch", "learning_rate", "clip"):
-            _need(getattr(self, name) > 0, f"{name} above 0", getattr(self, name))
-        for name in ("weight_decay", "warmup"):
-            _need(getattr(self, name) >= 0, f"{name} from 0", getattr(self, name))
-        _need(0.0 <= self.ema < 1.0, "ema from 0 to below 1", self.ema)
-
-
-@dataclass(frozen=True)
-class EncoderFitConfig(FitConfig):
-    """The encoder learns to reconstruct and to imitate; it is frozen afterwards."""
-
-    steps: int = 4000
-    batch: int = 96
-    reconstruction_weight: float = 10.0
-    salience: float = 6.0
-    """Extra weight of pixels that differ from the camera's mean image."""
-    imitate: int = 10
-    """Next actions that the latent must tell."""
-    augment: float = 0.6
-    """Share of images changed in light, colour and place, or partly covered; see `augment`."""
-
-    def __post_init__(self) -> None:
-        """Raises DfPolicyError for a value out of its range."""
-        super().__post_init__()
-        _need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
-        _need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
-
-
-@dataclass(frozen=True)
-class PolicyFitConfig(FitConfig):
-    """The denoiser learns on the frozen encoder's latents."""
-
-    steps: int = 20000
-    batch: int = 16
-    weight_decay: float = 3e-2
-    exchange_rests: bool = True
-    """Read each rest for as long as another one lasted; see `demonstrations.Rests`."""
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """The run around both optimisations."""
-
-    seed: int = 0
-    episodes: int = 0
-    """Use only so many demonstrations, the first ones; 0 for all."""
-    validation: float = 0.05
-    """Share of the episodes held out."""
-    device: str = "auto"
-    """`cpu`, `cuda`, or `auto` for the GPU where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`auto`: bf16 where the device has instructions for it."""
-    threads: int = 1
-    """CPU threads of the optimiser; the closed-loop evaluation has a process of its own."""
-    save_every: int = 1000
-    """Steps between saved states."""
-    keep_every: int = 0
-    """Policy steps between checkpoints that are kept, in checkpoints/; 0 for the newest alone."""
-    evaluate_every: int = 4000
-    """Policy steps between closed-loop evaluations; 0 for none."""
-    evaluate_episodes: int = 20
-
-    def __post_init__(self) -> None:
-        """Raises DfPolicyError for a value out of its range."""
-        _need(0.0 < self.validation < 1.0, "run.validation between 0 and 1", self.validation)
-        for name in ("threads", "save_every", "evaluate_episodes"):
-            _need(getattr(self, name) > 0, f"run.{name} above 0", getattr(self, name))
-        for name in ("seed", "episodes", "keep_every", "evaluate_every"):
-            _need(getattr(self, name) >= 0, f"run.{name} from 0", getattr(self, name))
-        expected = f"run.keep_every a multiple of run.save_every = {self.save_every}"
-        _need(self.keep_every % self.save_every == 0, expected, self.keep_every)
+        need(plain, "sampler.past clean with histories or trust by_surprise", self.past)
 
 
 @dataclass(frozen=True)
@@ -266,11 +187,13 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
+        every, chunk = self.sampler.every, self.token.chunk
+        need(chunk % every == 0, f"sampler.every that divides token.chunk = {chunk}", every)
         steps, levels = self.sampler.steps, self.diffusion.levels
-        _need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
+        need(steps <= levels, f"sampler.steps of at most diffusion.levels = {levels}", steps)
         doubts, apart = self.diffusion.doubt > 0.0, self.network.levels_for == "camera"
         doubts |= self.sampler.trust != "always"
-        _need(apart or not doubts, "network.levels_for camera to doubt a camera", "token")
+        need(apart or not doubts, "network.levels_for camera to doubt a camera", "token")
 
 
 def to_json(config: Config) -> dict[str, Any]:

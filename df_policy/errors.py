@@ -22,3 +22,13 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=_NEAR)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def need(holds: bool, expected: str, got: object) -> None:
+    """Nothing, if a setting is what it must be.
+
+    Raises:
+        DfPolicyError: if not.
+    """
+    if not holds:
+        raise DfPolicyError(f"expected {expected}, got {got}")

@@ -40,7 +40,7 @@ def run_episode(
     the plan begins in the past, and what it had for then is left out.
 
     Args:
-        planner: who decides; asked once every `chunk` actions.
+        planner: who decides; asked once every `every` actions.
         environment: where.
         seed: of the start, and of the planner's randomness.
         watch: called after every action with the plan in force.
@@ -50,20 +50,25 @@ def run_episode(
     start_ns, period_ns = observation.stamp_ns, environment.spec.period_ns
     before: Observation | None = None
     sent: list[Action] = []
-    still = [observation.hold()] * planner.chunk
+    still = [observation.hold()] * planner.every
     latencies = []
     plan: Plan | None = None
-    late = 0
+    first = 0
     for step in range(environment.episode_steps):
-        turn = step % planner.chunk
-        if plan is None or turn == 0:
-            late = step - round((observation.stamp_ns - start_ns) / period_ns)
-            executed = (still + sent[: step - late])[-planner.chunk :] if step else []
+        if step % planner.every == 0:
+            seen = round((observation.stamp_ns - start_ns) / period_ns)
+            executed = (still + sent[:seen])[-planner.every :] if step else []
+            committed = sent[seen:]
+            if plan is not None:
+                coming = range(step - first, min(step - first + planner.commit, len(plan.actions)))
+                committed += [plan.action(index) for index in coming]
             begin = time.perf_counter()
-            plan = planner.plan(replace(observation, before=before), executed)
+            plan = planner.plan(replace(observation, before=before), executed, committed)
             latencies.append(1e3 * (time.perf_counter() - begin))
+            first = seen
+        assert plan is not None
         before = observation
-        observation, done = environment.step(plan.action(min(turn + late, len(plan.actions) - 1)))
+        observation, done = environment.step(plan.action(min(step - first, len(plan.actions) - 1)))
         sent.append(done)
         watch(plan)
     verdict = environment.judge()

@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from df_policy.config import FitConfig
 from df_policy.errors import DfPolicyError
 from df_policy.files import write_atomically
+from df_policy.fit_config import FitConfig
 
 Losses = dict[str, Tensor]
 """The losses of one batch; the one called `loss` is minimised."""

@@ -31,9 +31,13 @@ class SequenceDenoiser(Protocol):
         ...
 
     def predict(
-        self, z: Float[Tensor, "*b r"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+        self,
+        z: Float[Tensor, "*b r"],
+        x: Float[Tensor, "*b d"],
+        level: Int[Tensor, "*b"],
+        given: Bool[Tensor, "*b d"] | None = None,
     ) -> Float[Tensor, "*b d"]:
-        """v of a noised token."""
+        """v of a noised token, of which some numbers may be given as they are."""
         ...
 
 
@@ -93,6 +97,24 @@ def draw_doubt(
     return torch.where(doubted, torch.maximum(whole, level), whole)
 
 
+def draw_given(
+    batch: int,
+    tokens: int,
+    prefixes: Bool[Tensor, "c d"],
+    config: DiffusionConfig,
+    generator: torch.Generator,
+) -> Bool[Tensor, "b t d"]:
+    """Which numbers of each token are known: in most none, else one of the prefixes, all alike.
+
+    Source: Black et al. 2025, real-time chunking (arXiv:2506.07339), where what is carried out
+    while a plan is made is kept in it by guidance; here it is learnt.
+    """
+    device, shape = generator.device, (batch, tokens)
+    which = torch.randint(len(prefixes), shape, generator=generator, device=device)
+    some = torch.rand(shape, generator=generator, device=device) < config.commit
+    return prefixes[which] & some.unsqueeze(-1)
+
+
 def sequence_loss(
     denoiser: SequenceDenoiser,
     schedule: NoiseSchedule,
@@ -101,6 +123,7 @@ def sequence_loss(
     weight: Float[Tensor, "d"],
     config: DiffusionConfig,
     generator: torch.Generator,
+    prefixes: Bool[Tensor, "c d"] | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted squared error of v, over real tokens.
 
@@ -112,6 +135,7 @@ def sequence_loss(
         weight: of each number in a token; sums to the weight of a token.
         config: how levels are drawn.
         generator: all randomness.
+        prefixes: parts of a token that may be known when it is planned, as masks.
 
     Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 1, with v as the target.
     """
@@ -119,9 +143,14 @@ def sequence_loss(
     level, history = draw_levels(batch, tokens, config, generator)
     noise = torch.randn(x.shape, generator=generator, device=x.device)
     jitter = torch.randn(x.shape, generator=generator, device=x.device)
+    given = None
+    if prefixes is not None and config.commit > 0.0:
+        given = draw_given(batch, tokens, prefixes, config, generator)
     noised = schedule.add(x, noise, level)
     clean = (history == 0).unsqueeze(-1)
     read = schedule.add(x, noise, history)
+    if given is not None:
+        noised, read = torch.where(given, x, noised), torch.where(given, x, read)
     seen = torch.where(clean, x + config.history_noise * jitter, read)
     if config.doubt > 0.0:
         whole, parts = history.unsqueeze(-1), denoiser.parts
@@ -129,8 +158,11 @@ def sequence_loss(
         doubted = (history != whole)[..., parts]
         seen = torch.where(doubted, schedule.add_each(x, jitter, history[..., parts]), seen)
     z = denoiser.scan(seen, history)
-    v = denoiser.predict(z, noised, level)
-    error = ((v.float() - schedule.velocity(x, noise, level)) ** 2 * weight).sum(-1)
+    v = denoiser.predict(z, noised, level, given)
+    wrong = v.float() - schedule.velocity(x, noise, level)
+    if given is not None:
+        wrong = wrong.masked_fill(given, 0.0)
+    error = (wrong**2 * weight).sum(-1)
     # A memory that has seen the clean token itself has nothing to predict.
     counted = real if denoiser.causal else real & ~clean.squeeze(-1)
     return (error * counted).sum() / counted.sum().clamp_min(1)

@@ -124,7 +124,7 @@ class Denoiser(nn.Module, ABC):
         self.modulation = nn.Linear(config.width, 3 * config.width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
-        self.enter = nn.Linear(token_width, config.width)
+        self.enter = nn.Linear(2 * token_width, config.width)
         self.blocks = nn.ModuleList(ModulatedBlock(config.width) for _ in range(config.blocks))
         self.leave = nn.Sequential(
             nn.LayerNorm(config.width), nn.Linear(config.width, token_width)
@@ -179,13 +179,26 @@ class Denoiser(nn.Module, ABC):
         return level if self.whole else level.clamp_min(1)
 
     def predict(
-        self, z: Float[Tensor, "*b m"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+        self,
+        z: Float[Tensor, "*b m"],
+        x: Float[Tensor, "*b d"],
+        level: Int[Tensor, "*b"],
+        given: Bool[Tensor, "*b d"] | None = None,
     ) -> Float[Tensor, "*b d"]:
-        """v of a token at its level, given the memory that `scan`, `ahead` or `update` made."""
+        """v of a token at its level, given the memory that `scan`, `ahead` or `update` made.
+
+        Args:
+            z: the memory.
+            x: tokens.
+            level: of each token.
+            given: which numbers are not noised but known, and for which v means nothing.
+        """
         kind = self.enter.weight.dtype
         known = torch.cat([z[..., : self.read_width], self.level_features[level]], dim=-1)
         modulation = self.modulation(self.condition(known.to(kind)))
-        h = self.enter((x if self.whole else x * self.predicted).to(kind))
+        noised = x if self.whole else x * self.predicted
+        known_part = torch.zeros_like(x) if given is None else given.to(x.dtype)
+        h = self.enter(torch.cat([noised, known_part], dim=-1).to(kind))
         for block in self.blocks:
             h = block(h, modulation)
         v: Tensor = self.leave(h)

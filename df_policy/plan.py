@@ -57,7 +57,7 @@ class Plan:
 
 @runtime_checkable
 class Planner(Protocol):
-    """Whoever decides, once every `chunk` actions; see `policy.Policy`."""
+    """Whoever decides, once every `every` actions; see `policy.Policy`."""
 
     @property
     def spec(self) -> RobotSpec:
@@ -65,20 +65,33 @@ class Planner(Protocol):
         ...
 
     @property
-    def chunk(self) -> int:
+    def every(self) -> int:
         """Actions between two plans."""
+        ...
+
+    @property
+    def commit(self) -> int:
+        """Actions of the plan in force that are under way while a new one is made."""
         ...
 
     def reset(self, seed: int) -> None:
         """Forget the episode; `seed` fixes what is drawn in the next."""
         ...
 
-    def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
-        """Remember a token and plan on.
+    def plan(
+        self,
+        observation: Observation,
+        executed: Sequence[Action],
+        committed: Sequence[Action] = (),
+    ) -> Plan:
+        """Remember what is seen and plan on.
 
         Args:
             observation: what is seen now; with what was seen one action before, except at the
                 first call and where that was lost.
-            executed: the `chunk` actions sent since the last call, none at the first.
+            executed: the `every` actions sent between the last call's observation and this one,
+                none at the first.
+            committed: the actions after the observation that are decided already, since they were
+                sent or will have been when the plan is ready: the plan begins with them.
         """
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -21,7 +22,7 @@ from df_policy.memory import Memory
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
-from df_policy.sampler import sample
+from df_policy.sampler import Given, sample
 from df_policy.schedule import Matrix, matrix
 
 
@@ -50,8 +51,12 @@ def densest(rows: Float[Tensor, "n w"]) -> int:
 class Policy:
     """A memory of the episode, and plans drawn from it.
 
-    Call `plan` once a token, that is every `chunk` actions, with what was seen and what was
-    really sent since; between two calls the robot follows the newest plan.
+    Call `plan` every `every` actions, with what was seen and what was really sent since; between
+    two calls the robot follows the newest plan.
+
+    A token is `chunk` actions long. Where plans are made more often, the policy has a memory for
+    each place in a chunk at which a plan can begin, and uses one after the other: each reads
+    tokens of the length that it was trained on, and what is seen at any call enters one.
     """
 
     def __init__(
@@ -71,7 +76,8 @@ class Policy:
         self.config, self.about = trained.config, trained.about
         self.sampler = sampler or trained.config.sampler
         self.chunk = trained.config.token.chunk
-        self.horizon = self.sampler.horizon
+        self.horizon, self.every = self.sampler.horizon, self.sampler.every
+        self.commit = self.sampler.commit
         self._codec = trained.codec
         self._device = torch.device(device)
         self._denoiser = deepcopy(trained.denoiser)
@@ -89,9 +95,12 @@ class Policy:
                 "expected a checkpoint that was trained with --diffusion.doubt to distrust images "
                 "by surprise, got one without: set sampler.trust to always"
             )
-        self._memory = Memory(
-            self._denoiser, self._schedule, self._codec, self.sampler, usual, self._generator
-        )
+        self._memories = [
+            Memory(
+                self._denoiser, self._schedule, self._codec, self.sampler, usual, self._generator
+            )
+            for _ in range(self.chunk // self.every)
+        ]
         self.reset(0)
 
     @classmethod
@@ -110,24 +119,36 @@ class Policy:
         images = {name: np.zeros((*size, 3), np.uint8) for name, size in self.spec.cameras.items()}
         joints, down = np.zeros(len(self.spec.joint_names)), Pose.of([0.4, 0, 0.3], [1, 0, 0, 0])
         stamps = dict.fromkeys(images, 0)
+        self.reset(0)
         self.plan(Observation(0, images, stamps, joints, joints, down, 0.0), [])
         self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Forget the episode; `seed` sets all randomness of the next."""
         self._generator.manual_seed(seed)
-        self._memory.reset()
+        for memory in self._memories:
+            memory.reset()
+        self._calls = 0
+        self._sent: deque[Action] = deque(maxlen=self.chunk)
 
     @torch.inference_mode()
-    def plan(self, observation: Observation, executed: Sequence[Action]) -> Plan:
+    def plan(
+        self,
+        observation: Observation,
+        executed: Sequence[Action],
+        committed: Sequence[Action] = (),
+    ) -> Plan:
         """Remember this token, then sample `horizon` tokens that follow it.
 
         Several plans are drawn; the one with most others near it is returned.
 
         Args:
             observation: what is seen now, and an action before where the policy has two frames.
-            executed: the `chunk` actions sent since the last call, oldest first; at the first
-                call of an episode none, and the robot is taken to have held still.
+            executed: the `every` actions sent between the last call's observation and this one,
+                oldest first; at the first call of an episode none, and the robot is taken to have
+                held still.
+            committed: the actions after the observation that are decided already, oldest first:
+                they are given when the plan is sampled, which begins with them.
 
         Raises:
             DfPolicyError: if images or actions are not what the policy was trained on.
@@ -136,8 +157,11 @@ class Policy:
             name: observation.stamp_ns - stamp_ns
             for name, stamp_ns in observation.image_stamps_ns.items()
         }
-        trust = self._memory.read(self._token(observation, executed), ages_ns)
-        denoiser, known = self._memory.known()
+        token = self._token(observation, executed)
+        given = self._given(committed)
+        memory = self._memories[self._calls % len(self._memories)]
+        trust = memory.read(token, ages_ns)
+        denoiser, known = memory.known()
         ahead = sample(
             denoiser,
             self._schedule,
@@ -146,9 +170,12 @@ class Policy:
             self._codec.width,
             self._generator,
             self.sampler.eta,
+            given,
         )
         chosen = densest(ahead[..., ~self._seen].flatten(1))
-        self._memory.foreseen = ahead[chosen, :1]
+        memory.foreseen = ahead[chosen, :1]
+        self._sent.extend(executed)
+        self._calls += 1
         actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(
             start_ns=observation.stamp_ns,
@@ -159,15 +186,15 @@ class Policy:
         )
 
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
-        if executed and len(executed) != self.chunk:
+        wanted = self.every if self._calls else 0
+        if len(executed) != wanted:
             raise DfPolicyError(
-                f"expected the {self.chunk} actions sent since the last plan, or none at the "
+                f"expected the {self.every} actions sent since the last plan, or none at the "
                 f"start of an episode, got {len(executed)}"
             )
-        rows = np.stack([a.row() for a in executed or [observation.hold()] * self.chunk])
-        if not np.isfinite(rows).all():
-            raise DfPolicyError("expected finite actions, got NaN or infinity")
-        actions = torch.from_numpy(rows).float().to(self._device)[None]
+        if not self._calls:
+            self._sent.extend([observation.hold()] * self.chunk)
+        actions = self._rows([*self._sent, *executed][-self.chunk :])[None]
         earlier = None
         if self._codec.frames == 2:
             before = observation.before if executed else observation
@@ -178,6 +205,18 @@ class Policy:
                 )
             earlier = self._encoded(before)
         return self._codec.encode(*self._encoded(observation), actions, earlier)
+
+    def _given(self, committed: Sequence[Action]) -> Given | None:
+        if not committed:
+            return None
+        most = self.horizon * self.chunk
+        return Given(*self._codec.committed(self._rows(committed[:most]), self.horizon))
+
+    def _rows(self, actions: Sequence[Action]) -> Tensor:
+        rows = np.stack([action.row() for action in actions])
+        if not np.isfinite(rows).all():
+            raise DfPolicyError("expected finite actions, got NaN or infinity")
+        return torch.from_numpy(rows).float().to(self._device)
 
     def _encoded(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Latents and proprioception of one frame, each with an axis for the batch."""

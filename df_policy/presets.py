@@ -10,14 +10,12 @@ from df_policy.config import (
     Config,
     DiffusionConfig,
     EncoderConfig,
-    EncoderFitConfig,
     NetworkConfig,
-    PolicyFitConfig,
-    RunConfig,
     SamplerConfig,
     TokenConfig,
 )
 from df_policy.errors import DfPolicyError, nearest
+from df_policy.fit_config import EncoderFitConfig, PolicyFitConfig, RunConfig
 
 
 def _tiny() -> Config:
@@ -59,7 +57,7 @@ PRESETS: dict[str, Config] = {
     # level: replacement, Song et al. 2021 (arXiv:2011.13456) appendix I.2. Fresh noise in each
     # step lets a plan mend what does not fit that past; more steps help it no further.
     "fruit_swap_shared_level": Config(
-        diffusion=DiffusionConfig(shared_level=True, doubt=0.0, forget=0.0),
+        diffusion=DiffusionConfig(shared_level=True, doubt=0.0, forget=0.0, commit=0.0),
         sampler=SamplerConfig(matrix="full_sequence", past="same_level", eta=1.0),
     ),
     # Isolates the prediction of observations: actions alone are predicted, and planning ahead the

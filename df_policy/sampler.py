@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from df_policy.noise import NoiseSchedule
@@ -40,10 +41,23 @@ class StepDenoiser(Protocol):
         ...
 
     def predict(
-        self, z: Float[Tensor, "*b r"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+        self,
+        z: Float[Tensor, "*b r"],
+        x: Float[Tensor, "*b d"],
+        level: Int[Tensor, "*b"],
+        given: Bool[Tensor, "*b d"] | None = None,
     ) -> Float[Tensor, "*b d"]:
-        """v of noised tokens."""
+        """v of noised tokens, of which some numbers may be given as they are."""
         ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of the tokens of a plan."""
+
+    x: Float[Tensor, "h d"]
+    known: Bool[Tensor, "h d"]
+    """Which numbers of `x` say something."""
 
 
 Recall = Callable[[int], Tensor]
@@ -105,13 +119,19 @@ class Composed:
         return read.reshape(len(z), count, *read.shape[1:]).transpose(1, 2).flatten(2)
 
     def predict(
-        self, z: Float[Tensor, "*b r"], x: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+        self,
+        z: Float[Tensor, "*b r"],
+        x: Float[Tensor, "*b d"],
+        level: Int[Tensor, "*b"],
+        given: Bool[Tensor, "*b d"] | None = None,
     ) -> Float[Tensor, "*b d"]:
         """The weighted sum of v given each memory."""
         count = len(self._weights)
         each = z.reshape(*z.shape[:-1], count, -1)
-        others = x.unsqueeze(-2).expand(*x.shape[:-1], count, -1)
-        v = self._denoiser.predict(each, others, level.unsqueeze(-1).expand(*level.shape, count))
+        wide = (*x.shape[:-1], count, -1)
+        others, levels = x.unsqueeze(-2).expand(wide), level.unsqueeze(-1).expand(wide[:-1])
+        known = None if given is None else given.unsqueeze(-2).expand(wide)
+        v = self._denoiser.predict(each, others, levels, known)
         weights = torch.tensor(self._weights, device=v.device, dtype=v.dtype)
         return (weights.unsqueeze(-1) * v).sum(-2)
 
@@ -124,6 +144,7 @@ def sample(
     width: int,
     generator: torch.Generator,
     eta: float = 0.0,
+    given: Given | None = None,
 ) -> Float[Tensor, "b h d"]:
     """Tokens that follow the memory `z`.
 
@@ -140,29 +161,34 @@ def sample(
         width: d, numbers in a token.
         generator: all randomness.
         eta: DDIM's share of fresh noise.
+        given: what of the tokens is known already.
 
     Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 2. There a token sees the row's new
     values of the tokens before it; here it sees those that the row began with, as an
     attention network would.
     """
-    known = z if isinstance(z, Tensor) else z(int(matrix[0, 0]))
-    batch, device = len(known), known.device
+    memory = z if isinstance(z, Tensor) else z(int(matrix[0, 0]))
+    batch, device = len(memory), memory.device
     shape = (batch, matrix.shape[1], width)
     tokens = torch.randn(shape, generator=generator, device=device)
     levels = torch.from_numpy(matrix).to(device)
+    if given is not None:
+        tokens = torch.where(given.known, given.x, tokens)
     for row in range(1, len(matrix)):
         moving = np.flatnonzero(matrix[row] != matrix[row - 1])
         if len(moving) == 0:
             continue
         if not isinstance(z, Tensor) and row > 1:
-            known = z(int(matrix[row - 1, 0]))
+            memory = z(int(matrix[row - 1, 0]))
         # A causal network need not look at what lies behind the last token that moves.
         end = moving[-1] + 1 if denoiser.causal else matrix.shape[1]
         level = levels[row - 1, :end].expand(batch, -1)
         here = torch.from_numpy(moving).to(device)
-        before = denoiser.ahead(known, tokens[:, :end], level)[:, here]
+        before = denoiser.ahead(memory, tokens[:, :end], level)[:, here]
         level, to = (levels[r, here].expand(batch, -1) for r in (row - 1, row))
         x = tokens[:, here]
-        v = denoiser.predict(before, x, level)
-        tokens[:, here] = schedule.step(x, v, level, to, eta, generator)
+        known = None if given is None else given.known[here].expand(x.shape)
+        v = denoiser.predict(before, x, level, known)
+        stepped = schedule.step(x, v, level, to, eta, generator)
+        tokens[:, here] = stepped if known is None else torch.where(known, x, stepped)
     return tokens

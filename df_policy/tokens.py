@@ -77,6 +77,27 @@ class TokenCodec(nn.Module):
         actions = (~seen).float() / (~seen).sum()
         return actions + self.observation_weight * seen.float() / seen.sum()
 
+    def prefixes(self) -> Bool[Tensor, "chunk d"]:
+        """The numbers of its first action, of its first two, and so on up to all."""
+        number = torch.arange(self.width) - self.observation_width
+        count = torch.arange(1, self.chunk + 1).unsqueeze(-1)
+        return (number >= 0) & (number < count * self.action.width)
+
+    def committed(
+        self, actions: Float[Tensor, "m 10"], horizon: int
+    ) -> tuple[Float[Tensor, "h d"], Bool[Tensor, "h d"]]:
+        """Tokens of a plan of which the first actions are known, and which numbers those are."""
+        x = torch.zeros(horizon, self.width, device=actions.device)
+        known = torch.zeros_like(x, dtype=torch.bool)
+        if len(actions):  # a normaliser has nothing to say of none
+            rows = x[:, self.observation_width :].reshape(-1, self.action.width)
+            rows[: len(actions)] = self.action(actions)
+            x[:, self.observation_width :] = rows.reshape(horizon, -1)
+            rows_known = torch.arange(len(rows), device=actions.device) < len(actions)
+            wide = rows_known.unsqueeze(-1).expand(rows.shape).reshape(horizon, -1)
+            known[:, self.observation_width :] = wide
+        return x, known
+
     def latents(
         self, images: Mapping[str, UInt8[Tensor, "b height width 3"]]
     ) -> Float[Tensor, "b l"]:

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from df_policy.augment import augment
 from df_policy.checkpoint import Checkpoint, build_denoiser
-from df_policy.config import Config, FitConfig
+from df_policy.config import Config
 from df_policy.demonstrations import Demonstrations, Order, Rests, windows
 from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
+from df_policy.fit_config import FitConfig
 from df_policy.held_out import foretold, held_out_error, largest_surprise
 from df_policy.loss import sequence_loss
 from df_policy.network import Denoiser
@@ -217,6 +218,7 @@ class Training:
         torch.manual_seed(config.run.seed)
         schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
         weight = codec.weight().to(self.device)
+        prefixes = codec.prefixes().to(self.device)
         rests = Rests(self.train_part)
 
         def loss(module: Denoiser, generator: torch.Generator) -> Losses:
@@ -228,7 +230,9 @@ class Training:
             else:
                 orders = [self.train_part.episode(episode) for episode in pick.tolist()]
             x, real = self._tokens(codec, latents, orders, offset)
-            value = sequence_loss(module, schedule, x, real, weight, config.diffusion, generator)
+            value = sequence_loss(
+                module, schedule, x, real, weight, config.diffusion, generator, prefixes
+            )
             return {"loss": value}
 
         held_out = [self.held_out.episode(number) for number in range(len(self.held_out.ends))]

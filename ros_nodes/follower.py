@@ -98,6 +98,22 @@ class PlanFollower:
             self._leg = _Leg(max(self._last_ns, begin_ns), goal_ns, self._last, goal)
         return self._leg
 
+    def coming(self, from_ns: int, count: int) -> list[Action]:
+        """The next `count` actions after a time as they were sent or stand in the plan.
+
+        Fewer where the plan ends before, none without a plan.
+        """
+        actions = []
+        for index in range(1, count + 1):
+            time_ns = from_ns + index * self._spec.period_ns
+            if time_ns <= self._last_ns:
+                actions.append(self._sent_at(time_ns))
+            elif self._plan is not None and self.covers(time_ns):
+                actions.append(self._plan.at(time_ns, self._last))
+            else:
+                break
+        return actions
+
     def _send(self, end_ns: int, target: Action) -> Action:
         if end_ns > self._last_ns:
             self._sent.add(end_ns, target)

@@ -34,6 +34,7 @@ class Job:
     seed: int
     observation: Observation
     executed: list[Action]
+    committed: list[Action]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class PlanningThread:
                 self._session, self._problem = job.session, ""
                 self._planner.reset(job.seed)
             if not self._problem:
-                plan = check(self._planner.plan(job.observation, job.executed))
+                plan = check(self._planner.plan(job.observation, job.executed, job.committed))
         except DfPolicyError as error:
             self._problem = str(error)
         except Exception as error:  # whatever a planner does, the robot must be held, and told why

@@ -83,7 +83,8 @@ class PolicyNode(Node):
             )
         self._timing = Timing(
             tick_ns=round(1e9 / self.config.rate_hz),
-            chunk=planner.chunk,
+            every=planner.every,
+            commit=planner.commit,
             gather_ns=round(self.config.gather_s * 1e9),
         )
         self._planning = PlanningThread(planner)

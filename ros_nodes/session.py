@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,14 +28,16 @@ class Timing:
 
     tick_ns: int
     """Between two targets."""
-    chunk: int
+    every: int
     """Actions between two looks."""
+    commit: int
+    """Actions at least that are decided already when a plan is asked for."""
     gather_ns: int
     """How long a look waits for samples that are under way."""
 
 
 class PolicySession:
-    """Looks each `chunk` actions on a fixed grid, plans beside, follows the newest plan.
+    """Looks each `every` actions on a fixed grid, plans beside, follows the newest plan.
 
     The grid begins at the first images that came after the start. All times are the robot's clock.
 
@@ -120,8 +123,10 @@ class PolicySession:
         except LateStreamError as late:
             self._fault = f"the policy's memory lost a token: {late}; {AGAIN}"
             return
-        executed = self._follower.executed(look_ns, self._timing.chunk if self.looks else 0)
-        if not self._planning.submit(Job(self.number, self._seed, observation, executed)):
+        executed = self._follower.executed(look_ns, self._timing.every if self.looks else 0)
+        committed = self._follower.coming(look_ns, self._under_way(look_ns, now_ns))
+        job = Job(self.number, self._seed, observation, executed, committed)
+        if not self._planning.submit(job):
             waiting = self._planning.waiting
             self._fault = f"the planner is {waiting} tokens behind: use a faster device; {AGAIN}"
             return
@@ -129,7 +134,13 @@ class PolicySession:
             self.image_age_ms.add((look_ns - stamp_ns) * 1e-6)
         self.looks += 1
         # Never a later one: if time has leapt, the streams tell whether it can still be taken.
-        self._look_ns = look_ns + self._timing.chunk * self._spec.period_ns
+        self._look_ns = look_ns + self._timing.every * self._spec.period_ns
+
+    def _under_way(self, look_ns: int, now_ns: int) -> int:
+        """Actions after a look that begin before a plan made of it can be there."""
+        slow_ms = self.compute_ms.percentile(99)
+        ready_ns = now_ns + (0 if math.isnan(slow_ms) else round(slow_ms * 1e6))
+        return max(self._timing.commit, -(-(ready_ns - look_ns) // self._spec.period_ns))
 
     def _observe(self, look_ns: int) -> Observation:
         observation = self._streams.observe(look_ns)

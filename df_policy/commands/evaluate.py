@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--steps", type=positive, help="denoising steps a token")
     options.add_argument("--samples", type=positive, help="plans drawn for one decision")
     options.add_argument("--horizon", type=positive, help="tokens planned ahead")
+    options.add_argument("--every", type=positive, help="actions between two plans")
+    options.add_argument(
+        "--commit", type=natural, help="actions of a plan that the next one takes over"
+    )
     options.add_argument(
         "--matrix", choices=("pyramid", "autoregressive", "full_sequence"), help="denoising order"
     )

@@ -45,7 +45,7 @@ def measure(policy: Policy, decisions: int) -> np.ndarray:
     pose = Pose.of([0.4, 0.0, 0.3], [1.0, 0.0, 0.0, 0.0])
     seen = Observation(0, images, dict.fromkeys(images, 0), joints, joints, pose, 0.08)
     seen = replace(seen, before=seen)  # policies of two frames ask for it
-    executed = [seen.hold()] * policy.chunk
+    executed = [seen.hold()] * policy.every
     taken = []
     for _ in range(10 + decisions):
         begin = time.perf_counter()

@@ -14,7 +14,7 @@ from df_policy.sim.tasks import make
 class Replay:
     """Plans the actions that solved the episode of the same seed."""
 
-    chunk = 8
+    every, commit = 8, 0
 
     def __init__(self):
         self._env = make("fruit_swap", cameras=False)
@@ -28,12 +28,12 @@ class Replay:
         for _ in range(self._env.episode_steps):
             seen, sent = self._env.step(operator.act(seen).action)
             rows.append(sent.row())
-        self._rows = np.array(rows + rows[-1:] * 2 * self.chunk)
+        self._rows = np.array(rows + rows[-1:] * 2 * self.every)
         self._done = 0
 
-    def plan(self, observation, executed):
-        rows = self._rows[self._done : self._done + 2 * self.chunk]
-        self._done += self.chunk
+    def plan(self, observation, executed, committed=()):
+        rows = self._rows[self._done : self._done + 2 * self.every]
+        self._done += self.every
         return Plan(observation.stamp_ns, self.spec.period_ns, rows, observation.stamp_ns)
 
 

@@ -39,7 +39,7 @@ HOUR_NS = 3_600_000_000_000
 class LiftingPlanner:
     """Raises the tool by a millimetre per action."""
 
-    spec, chunk = SPEC, 8
+    spec, every, commit = SPEC, 8, 1
 
     def __init__(self):
         self.seeds, self.executed = [], []
@@ -47,7 +47,7 @@ class LiftingPlanner:
     def reset(self, seed):
         self.seeds.append(seed)
 
-    def plan(self, seen, executed):
+    def plan(self, seen, executed, committed=()):
         self.executed.append(executed)
         start = seen.stamp_ns
         rows = [

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from training_data import SPEC, make_checkpoint, tiny
 
 from df_policy import checkpoint, config, presets
@@ -51,6 +52,22 @@ def test_weights_of_another_size_are_said(tmp_path):
     (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about))
     with pytest.raises(DfPolicyError, match="do not fit their configuration"):
         checkpoint.load(str(tmp_path))
+
+
+def test_weights_of_the_format_before_do_not_hear_of_what_is_given(tmp_path):
+    saved = make_checkpoint()
+    saved.save(tmp_path)
+    tensors = load_file(tmp_path / checkpoint.WEIGHTS)
+    width = saved.codec.width
+    tensors["denoiser.enter.weight"] = tensors["denoiser.enter.weight"][:, :width].contiguous()
+    save_file(tensors, tmp_path / checkpoint.WEIGHTS)
+    about = json.loads((tmp_path / checkpoint.ABOUT).read_text()) | {"format": 2}
+    (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about))
+    old = checkpoint.load(str(tmp_path)).denoiser
+    z, x, level = old.initial(2), torch.randn(2, width), torch.tensor([3, 7])
+    given = torch.rand(2, width) < 0.5
+    assert torch.equal(old.predict(z, x, level), old.predict(z, x, level, given))
+    torch.testing.assert_close(old.predict(z, x, level), saved.denoiser.predict(z, x, level))
 
 
 def test_another_format_is_said(tmp_path):

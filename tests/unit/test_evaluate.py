@@ -47,12 +47,12 @@ class World:
 class Leaper:
     """Plans a jump that the world will not allow, and remembers what it was told."""
 
-    spec, chunk = SPEC, 8
+    spec, every, commit = SPEC, 8, 0
 
     def reset(self, seed):
-        self.calls, self.before = [], []
+        self.calls, self.before, self.committed = [], [], []
 
-    def plan(self, observation, executed):
+    def plan(self, observation, executed, committed=()):
         self.calls.append((observation.stamp_ns, list(executed)))
         self.before.append(observation.before)
         goal = Action(Pose.of([0.7, 0, 0.3], [0, 0, 0, 1]), 0.0)
@@ -60,7 +60,7 @@ class Leaper:
         return Plan(now, SPEC.period_ns, np.stack([goal.row()] * 16), now)
 
 
-def test_the_planner_is_asked_once_a_chunk_and_told_what_was_really_sent():
+def test_the_planner_is_asked_at_its_pace_and_told_what_was_really_sent():
     planner, watched = Leaper(), []
     result = run_episode(planner, World(), 5, watched.append)
     assert result.success
@@ -89,8 +89,9 @@ class LateWorld(World):
 class Counter(Leaper):
     """Plans x in millimetres: the time at which each action should be reached."""
 
-    def plan(self, observation, executed):
+    def plan(self, observation, executed, committed=()):
         self.calls.append((observation.stamp_ns, list(executed)))
+        self.committed.append([millimetres(action) for action in committed])
         now = observation.stamp_ns
         steps = now // SPEC.period_ns + 1 + np.arange(16)
         goals = [Action(Pose.of([0.5 + 1e-3 * s, 0, 0.3], [0, 0, 0, 1]), 0.0) for s in steps]
@@ -126,9 +127,23 @@ def test_a_plan_is_followed_by_its_times_even_if_observations_are_late(world, la
         assert [millimetres(action) for action in executed] == want
 
 
+@pytest.mark.parametrize("commit", [0, 1, 3])
+@pytest.mark.parametrize(("world", "late"), [(World(), 0), (LateWorld(), 3)])
+def test_a_planner_is_told_what_was_sent_since_it_saw_and_what_will_be_till_it_answers(
+    world, late, commit
+):
+    planner = Counter()
+    planner.commit = commit
+    run_episode(planner, world, 0)
+    assert planner.committed[0] == []
+    for (stamp, _), committed in zip(planner.calls[1:], planner.committed[1:], strict=True):
+        first = stamp // SPEC.period_ns + 1
+        assert committed == list(range(first, first + late + commit))
+
+
 def test_a_plan_that_ends_before_the_next_look_holds_its_last_action():
     class Short(Counter):
-        def plan(self, observation, executed):
+        def plan(self, observation, executed, committed=()):
             plan = super().plan(observation, executed)
             return dataclasses.replace(plan, actions=plan.actions[:8])
 

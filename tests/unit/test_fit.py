@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from df_policy.config import FitConfig
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit
+from df_policy.fit_config import FitConfig
 
 CONFIG = FitConfig(steps=12, batch=4, warmup=3)
 

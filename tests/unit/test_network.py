@@ -192,7 +192,7 @@ class Spy(torch.nn.Module):
         self.told = x, level
         return torch.zeros(*x.shape[:2], 1)
 
-    def predict(self, z, x, level):
+    def predict(self, z, x, level, given=None):
         return torch.zeros_like(x)
 
 
@@ -246,7 +246,7 @@ class Oracle(torch.nn.Module):
     def scan(self, x, level):
         return torch.zeros(*x.shape[:2], 1)
 
-    def predict(self, z, x, level):
+    def predict(self, z, x, level, given=None):
         signal_scale, noise_scale = self.schedule.scales(level)
         noise = (x - signal_scale * self.x) / noise_scale
         return self.schedule.velocity(self.x, noise, level)
@@ -271,6 +271,32 @@ def test_the_loss_of_the_truth_is_zero_and_padding_does_not_count():
     wrong[:, 2] += 1.0
     assert measure(padded) < 1e-4
     assert measure(wrong) > 0.1
+
+
+def test_what_is_given_is_told_as_it_is_and_is_not_to_be_predicted():
+    schedule = NoiseSchedule(LEVELS, "cosine")
+    x, _ = sequence()
+    prefixes = torch.arange(WIDTH) < torch.tensor([[2], [4]])
+
+    class Told(Oracle):
+        def predict(self, z, x, level, given=None):
+            assert torch.equal(x[given], self.x[given])
+            self.given = given
+            return super().predict(z, x, level) + 5.0 * given
+
+    def measure(share):
+        oracle, config = Told(x, schedule), DiffusionConfig(levels=LEVELS, commit=share)
+        generator = torch.Generator().manual_seed(3)
+        real, weight = torch.ones(3, 6, dtype=torch.bool), torch.ones(WIDTH)
+        loss = sequence_loss(oracle, schedule, x, real, weight, config, generator, prefixes)
+        return oracle.given, float(loss)
+
+    given, loss = measure(1.0)
+    assert loss < 1e-4
+    assert {tuple(row) for row in given.flatten(0, 1).tolist()} == {
+        tuple(p) for p in prefixes.tolist()
+    }
+    assert not measure(1e-9)[0].any()
 
 
 def test_a_memory_that_saw_the_clean_token_is_not_judged_by_it():

@@ -23,11 +23,12 @@ def observe(seed=0, stamp_ns=0):
     return Observation(stamp_ns, images, stamps, np.zeros(1), np.zeros(1), pose, 0.08)
 
 
-def make(name="fruit_swap"):
+def make(name="fruit_swap", **sampler):
+    torch.manual_seed(0)
     trained = make_checkpoint(config=tiny(name))
     for parameter in trained.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return Policy(trained)
+    return Policy(trained, dataclasses.replace(trained.config.sampler, **sampler))
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def play(policy, seeds, reset=3):
     for seed in seeds:
         seen = dataclasses.replace(observe(seed), before=observe(10 * seed) if executed else None)
         plan = policy.plan(seen, executed)
-        executed = [plan.action(i) for i in range(policy.chunk)]
+        executed = [plan.action(i) for i in range(policy.every)]
         plans.append(plan.actions)
     return plans
 
@@ -75,7 +76,7 @@ def test_what_was_seen_an_action_before_matters_to_a_policy_of_two_frames_alone(
 
     def plan(before):
         policy.reset(0)
-        executed = [observe().hold()] * policy.chunk
+        executed = [observe().hold()] * policy.every
         policy.plan(observe(1), [])
         return policy.plan(dataclasses.replace(observe(2), before=before), executed).actions
 
@@ -90,12 +91,58 @@ def test_what_was_seen_an_action_before_matters_to_a_policy_of_two_frames_alone(
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_decision_costs_the_same_memory_at_any_time(name):
-    policy = make(name)
+    policy = make(name, every=8)
     window = policy.config.token.window
     play(policy, range(1, window + 4))
-    memory = policy._memory
-    assert memory._z.shape == policy._denoiser.initial(1).shape
-    assert len(memory._newest) in (0, window)
+    for memory in policy._memories:
+        assert memory._z.shape == policy._denoiser.initial(1).shape
+        assert len(memory._newest) in (0, window)
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+def test_each_memory_reads_what_a_policy_that_plans_once_a_chunk_would_read(every):
+    """One that begins in another place of the chunk, whose robot has stood still before."""
+    often, seldom = make(every=every), make(every=8)
+    rng = np.random.default_rng(0)
+    calls, still = 30, [observe(0).hold()] * 8
+    sent = [observe(int(seed)).hold() for seed in rng.integers(99, size=calls * every)]
+    often.reset(0)
+    for call in range(calls):
+        done = sent[: call * every]
+        often.plan(observe(call), done[-every:] if call else [])
+    for place, memory in enumerate(often._memories):
+        seldom.reset(0)
+        for call in range(place, calls, 8 // every):
+            leading = [*still, *sent[: call * every]][-8:]
+            if call == place:  # its first token tells of the actions since the start
+                seldom._calls = 1
+            seldom.plan(observe(call), leading)
+        torch.testing.assert_close(memory._z, seldom._memories[0]._z)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 11])
+@pytest.mark.parametrize("name", ["fruit_swap", "fruit_swap_attention_noncausal"])
+def test_a_plan_begins_with_what_is_decided_already_and_is_made_to_go_with_it(name, count):
+    policy = make(name)
+
+    def plan(committed):
+        policy.reset(0)
+        return policy.plan(observe(1), [], committed).actions
+
+    some, other = ([observe(20 * n + k).hold() for k in range(count)] for n in (1, 2))
+    rows = np.stack([action.row() for action in some])
+    np.testing.assert_allclose(plan(some)[:count], rows, atol=1e-6)
+    assert not np.array_equal(plan(some)[count:], plan(other)[count:])
+
+
+def test_of_more_decided_actions_than_a_plan_has_the_first_are_all_there_is():
+    policy = make()
+    many = [observe(k).hold() for k in range(40)]
+    np.testing.assert_allclose(
+        policy.plan(observe(1), [], many).actions,
+        np.stack([action.row() for action in many[: policy.horizon * policy.chunk]]),
+        atol=1e-6,
+    )
 
 
 def test_a_stored_sampler_can_be_replaced():
@@ -131,7 +178,7 @@ def test_an_old_image_changes_nothing_and_is_said_to_be_ignored():
             images={**seen.images, "front": other.images["front"]},
             image_stamps_ns={**seen.image_stamps_ns, "front": 0},
         )
-        plans.append(policy.plan(stale, [seen.hold()] * policy.chunk))
+        plans.append(policy.plan(stale, [seen.hold()] * policy.every))
     assert np.array_equal(plans[0].actions, plans[1].actions)
     assert plans[0].trust == {"front": 0.0, "wrist": 1.0}
 
@@ -148,12 +195,13 @@ def test_a_checkpoint_that_never_learnt_to_doubt_is_refused(doubt):
 
 
 def test_only_the_newest_tokens_count_when_the_whole_past_has_no_weight():
-    policy = trusting(histories=(2,), history_weights=(0.0, 1.0))
+    policy = trusting(every=8, histories=(2,), history_weights=(0.0, 1.0))
 
     def last(seeds):
         policy.reset(0)
-        still = [observe().hold()] * policy.chunk
-        return [policy.plan(observe(s), still).actions for s in seeds][-1]
+        still = [observe().hold()] * 8
+        plans = [policy.plan(observe(s), still if n else []) for n, s in enumerate(seeds)]
+        return plans[-1].actions
 
     assert np.array_equal(last([1, 2, 3]), last([9, 2, 3]))
     assert not np.array_equal(last([1, 2, 3]), last([1, 9, 3]))
@@ -167,7 +215,7 @@ def test_what_it_cannot_use_is_refused(policy):
     small = {**seen.images, "wrist": np.zeros((8, 8, 3), np.uint8)}
     with pytest.raises(DfPolicyError, match="expected an image"):
         policy.plan(dataclasses.replace(seen, images=small), [])
-    with pytest.raises(DfPolicyError, match="expected the 8 actions"):
+    with pytest.raises(DfPolicyError, match="expected the 2 actions"):
         policy.plan(seen, [seen.hold()] * 3)
     lost = dataclasses.replace(seen, tool=Pose(np.full(3, np.nan), seen.tool.quat_xyzw))
     with pytest.raises(DfPolicyError, match="finite"):
@@ -178,7 +226,7 @@ def test_a_refused_observation_leaves_the_memory_as_it_was(policy):
     want = play(policy, [1, 2])[-1]
     policy.reset(3)
     plan = policy.plan(observe(1), [])
-    executed = [plan.action(i) for i in range(policy.chunk)]
+    executed = [plan.action(i) for i in range(policy.every)]
     with pytest.raises(DfPolicyError):
         policy.plan(dataclasses.replace(observe(2), images={}), executed)
     assert np.array_equal(policy.plan(observe(2), executed).actions, want)

@@ -16,7 +16,7 @@ from df_policy.ros_nodes.session import WAITING, PolicySession, Timing
 
 SPEC = RobotSpec("arm", ("j1",), {"front": (4, 4), "wrist": (4, 4)})
 MS = 1_000_000
-TIMING = Timing(tick_ns=20 * MS, chunk=8, gather_ns=60 * MS)
+TIMING = Timing(tick_ns=20 * MS, every=8, commit=1, gather_ns=60 * MS)
 TOOL = Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0])
 
 
@@ -55,7 +55,7 @@ class Run:
     def __init__(self, **planning):
         self.streams = RobotStreams(SPEC.cameras, 0.15, 0.1)
         self.planning = FakePlanning(**planning)
-        self.now = 0
+        self.now, self.late_ns = 0, 0
         self.dead = set()
         self.sense()
         self.session = PolicySession(0, 3, SPEC, TIMING, self.streams, self.planning, self.now)
@@ -64,11 +64,12 @@ class Run:
     def sense(self):
         self.streams.joints.add(self.now, JointReading(np.zeros(1), np.zeros(1), 0.08))
         self.streams.tool.add(self.now, TOOL)
-        if self.now % (100 * MS) == 0:
+        taken = self.now - self.late_ns
+        if taken >= 0 and taken % (100 * MS) == 0:
             for camera in SPEC.cameras:
                 if camera not in self.dead:
                     image = np.zeros((4, 4, 3), np.uint8)
-                    self.streams.images[camera].add(self.now, image)
+                    self.streams.images[camera].add(taken, image)
 
     def go(self, ticks):
         for _ in range(ticks):
@@ -81,7 +82,7 @@ class Run:
         return self
 
 
-def test_it_looks_once_per_chunk_on_the_grid_of_the_first_new_images():
+def test_it_looks_at_its_pace_on_the_grid_of_the_first_new_images():
     run = Run().go(200)
     stamps = [job.observation.stamp_ns for job in run.planning.jobs]
     assert stamps == [100 * MS + 800 * MS * n for n in range(5)]
@@ -114,6 +115,22 @@ def test_the_planner_hears_what_was_sent_since_it_last_looked():
         end = job.observation.stamp_ns
         times = end - 100 * MS * np.arange(7, -1, -1)
         heights = [action.tool.position_m[2] for action in job.executed]
+        np.testing.assert_allclose(heights, 0.3 + 1e-11 * times, atol=1e-9)
+
+
+@pytest.mark.parametrize("delay", [1, 7, 12])
+def test_the_planner_hears_what_will_be_sent_until_it_can_answer(delay):
+    """One action at least; where looks are late, as many as begin before a plan can be there."""
+    run = Run(delay=delay)
+    run.late_ns = 260 * MS
+    run.go(200)
+    first, *others = run.planning.jobs
+    assert first.committed == [Action(TOOL, 0.08)] * 2  # it was held so long since that look
+    for job in others:
+        start = job.observation.stamp_ns
+        heights = [action.tool.position_m[2] for action in job.committed]
+        assert len(heights) == 3
+        times = start + 100 * MS * np.arange(1, 4)
         np.testing.assert_allclose(heights, 0.3 + 1e-11 * times, atol=1e-9)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from df_policy.config import NetworkConfig
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
-from df_policy.sampler import Composed, sample
+from df_policy.sampler import Composed, Given, sample
 from df_policy.schedule import matrix
 
 LEVELS, WIDTH = 100, 3
@@ -37,7 +37,7 @@ class Chain:
             memories.append(self.update(memories[-1], x[:, t], level[:, t]))
         return torch.stack(memories, dim=1)
 
-    def predict(self, z, x, level):
+    def predict(self, z, x, level, given=None):
         signal_scale, noise_scale = self.schedule.scales(level)
         truth = z + 1.0
         noise = (x - signal_scale * truth) / noise_scale
@@ -61,6 +61,24 @@ def test_a_perfect_denoiser_is_followed_by_every_schedule(name, horizon, steps, 
     torch.testing.assert_close(got, want, atol=1e-3, rtol=1e-3)
 
 
+@settings(max_examples=20)
+@given(
+    name=st.sampled_from(["pyramid", "full_sequence", "autoregressive"]),
+    eta=st.sampled_from([0.0, 1.0]),
+    known=st.lists(st.booleans(), min_size=3 * WIDTH, max_size=3 * WIDTH),
+)
+def test_what_is_given_of_a_plan_stays_and_the_rest_goes_with_it(name, eta, known):
+    schedule, rows = NoiseSchedule(LEVELS, "cosine"), matrix(name, 3, 4, LEVELS)
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.tensor(known).reshape(3, WIDTH)
+    truth = torch.arange(1.0, 4.0).unsqueeze(-1).expand(3, WIDTH)
+    given = Given(torch.where(mask, truth, 99.0), mask)
+    z = torch.zeros(2, WIDTH)
+    got = sample(Chain(schedule), schedule, z, rows, WIDTH, generator, eta, given)
+    torch.testing.assert_close(got, truth.expand(2, -1, -1), atol=1e-3, rtol=1e-3)
+    assert torch.equal(got[:, mask], truth[mask].expand(2, -1))
+
+
 def test_a_finished_token_is_left_alone_and_read_as_clean():
     schedule = NoiseSchedule(LEVELS, "cosine")
     chain = Chain(schedule)
@@ -76,7 +94,7 @@ def test_the_same_seed_gives_the_same_plan_and_another_one_another():
     schedule = NoiseSchedule(LEVELS, "cosine")
 
     class Passing(Chain):
-        def predict(self, z, x, level):
+        def predict(self, z, x, level, given=None):
             return torch.tanh(x)
 
     def draw(seed):
