@@ -9,8 +9,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from df_policy.config import Config, RunConfig, to_json
+from df_policy.config import Config, to_json
 from df_policy.errors import DfPolicyError
+from df_policy.fit_config import RunConfig
 from df_policy.processes import die_with_parent
 
 if TYPE_CHECKING:
