@@ -105,6 +105,9 @@ class TrainLog:
             self._progress.update(self._bars[stage], completed=step, note=note)
             self._scalars(stage, losses, step)
             self._collect()
+        console = self._progress.console
+        if step % STEPS_BETWEEN_LINES == 0 and not console.is_terminal:  # a file shows no bar
+            console.print(f"{stage}: step {step} of {steps}, loss {losses['loss']:.4f}")
 
     def checkpoint(self, step: int, figures: dict[str, float]) -> None:
         """A checkpoint was written."""
@@ -150,3 +153,4 @@ def _start_wandb(project: str, config: Config) -> None:
             "--wandb needs the package wandb: pip install 'df_policy[wandb]'"
         ) from error
     wandb.init(project=project, config=to_json(config), sync_tensorboard=True)
+STEPS_BETWEEN_LINES = 500
