@@ -135,7 +135,8 @@ class SamplerConfig:
     they are under way while it is made."""
     steps: int = 4
     """DDIM steps a token."""
-    matrix: Literal["pyramid", "autoregressive", "full_sequence"] = "pyramid"
+    matrix: Literal["pyramid", "autoregressive", "full_sequence", "rolling"] = "pyramid"
+    """`rolling` carries each plan over, partly denoised, to the plan that begins a token later."""
     lag: float = 1.0
     """Pyramid only: denoising steps that each later token lags behind."""
     samples: int = 8

@@ -64,6 +64,8 @@ class Memory:
         self._z = self._denoiser.initial(1)
         self.foreseen: Tensor | None = None
         """The next token as the plan in force has it; nothing before the first plan."""
+        self.unfinished: Tensor | None = None
+        """What the plans before left partly denoised, a row each, where plans are carried over."""
 
     def read(self, x: Float[Tensor, "1 d"], age_ns: Mapping[str, int]) -> dict[str, float]:
         """Remember a token, each camera's part at the level at which it is believed.

@@ -23,7 +23,7 @@ from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
 from df_policy.sampler import Given, sample
-from df_policy.schedule import Matrix, matrix
+from df_policy.schedule import Matrix, matrix, rolling
 
 
 def scheduling_matrix(sampler: SamplerConfig, levels: int) -> Matrix:
@@ -85,7 +85,11 @@ class Policy:
         self._denoiser.predict_in(self.precision)
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
-        self._matrix = scheduling_matrix(self.sampler, diffusion.levels)
+        self._matrix = self._carried = scheduling_matrix(self.sampler, diffusion.levels)
+        self._rolling = self.sampler.matrix == "rolling"
+        if self._rolling:
+            size = (self.horizon, self.sampler.steps, diffusion.levels)
+            self._matrix, self._carried = rolling(*size)
         self._seen = self._codec.is_observation().to(self._device)
         self._generator = torch.Generator(self._device)
         usual = trained.about.get("surprise", {})
@@ -161,17 +165,7 @@ class Policy:
         given = self._given(committed)
         memory = self._memories[self._calls % len(self._memories)]
         trust = memory.read(token, ages_ns)
-        denoiser, known = memory.known()
-        ahead = sample(
-            denoiser,
-            self._schedule,
-            known,
-            self._matrix,
-            self._codec.width,
-            self._generator,
-            self.sampler.eta,
-            given,
-        )
+        ahead = self._sample(memory, given)
         chosen = densest(ahead[..., ~self._seen].flatten(1))
         memory.foreseen = ahead[chosen, :1]
         self._sent.extend(executed)
@@ -184,6 +178,31 @@ class Policy:
             observed_ns=observation.stamp_ns,
             trust=trust,
         )
+
+    def _sample(self, memory: Memory, given: Given | None) -> Tensor:
+        """The finished tokens of `samples` plans."""
+        denoiser, known = memory.known()
+        matrix, begin, width = self._matrix, None, self._codec.width
+        if memory.unfinished is not None:
+            far = torch.randn(
+                (self.sampler.samples, 1, width), generator=self._generator, device=self._device
+            )
+            matrix, begin = self._carried, torch.cat([memory.unfinished, far], dim=1)
+        tokens = sample(
+            denoiser,
+            self._schedule,
+            known,
+            matrix,
+            width,
+            self._generator,
+            self.sampler.eta,
+            given,
+            begin,
+        )
+        if not self._rolling:
+            return tokens
+        memory.unfinished = tokens[:, 1:]
+        return tokens[:, :1]
 
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
         wanted = self.every if self._calls else 0

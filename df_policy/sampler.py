@@ -145,6 +145,7 @@ def sample(
     generator: torch.Generator,
     eta: float = 0.0,
     given: Given | None = None,
+    begin: Float[Tensor, "b h d"] | None = None,
 ) -> Float[Tensor, "b h d"]:
     """Tokens that follow the memory `z`.
 
@@ -162,6 +163,7 @@ def sample(
         generator: all randomness.
         eta: DDIM's share of fresh noise.
         given: what of the tokens is known already.
+        begin: the tokens, at the levels of the first row; pure noise if that is left out.
 
     Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 2. There a token sees the row's new
     values of the tokens before it; here it sees those that the row began with, as an
@@ -170,7 +172,10 @@ def sample(
     memory = z if isinstance(z, Tensor) else z(int(matrix[0, 0]))
     batch, device = len(memory), memory.device
     shape = (batch, matrix.shape[1], width)
-    tokens = torch.randn(shape, generator=generator, device=device)
+    if begin is None:
+        tokens = torch.randn(shape, generator=generator, device=device)
+    else:
+        tokens = begin.clone()
     levels = torch.from_numpy(matrix).to(device)
     if given is not None:
         tokens = torch.where(given.known, given.x, tokens)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int64
 
+NAMES = ("pyramid", "autoregressive", "full_sequence", "rolling")
 Matrix = Int64[np.ndarray, "rows h"]
 
 
@@ -56,6 +57,21 @@ def autoregressive(horizon: int, steps: int, levels: int) -> Matrix:
     return pyramid(horizon, steps, levels, lag=float(steps))
 
 
+def rolling(horizon: int, steps: int, levels: int) -> tuple[Matrix, Matrix]:
+    """A pyramid that is walked until its first token is clean, and how it is walked on.
+
+    Without that token, and with one of pure noise at its end, what is left is on a row of the same
+    pyramid: a plan that begins a token later needs only the rows from there on. So a round costs
+    `steps / horizon` denoisings, rounded up.
+
+    Returns:
+        The rows of the first round, and those of each round after it.
+    """
+    lag = -(-steps // horizon)
+    first = pyramid(horizon, steps, levels, float(lag))[: steps + 1]
+    return first, first[max(0, steps - lag) :]
+
+
 def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -> Matrix:
     """The scheduling matrix called `name`.
 
@@ -68,4 +84,6 @@ def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -
         return full_sequence(horizon, steps, levels)
     if name == "autoregressive":
         return autoregressive(horizon, steps, levels)
-    raise ValueError(f"expected pyramid, full_sequence or autoregressive, got {name!r}")
+    if name == "rolling":
+        return rolling(horizon, steps, levels)[0]
+    raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")

@@ -65,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
         "--commit", type=natural, help="actions of a plan that the next one takes over"
     )
     options.add_argument(
-        "--matrix", choices=("pyramid", "autoregressive", "full_sequence"), help="denoising order"
+        "--matrix",
+        choices=("pyramid", "autoregressive", "full_sequence", "rolling"),
+        help="denoising order",
     )
     options.add_argument("--eta", type=float, help="DDIM's share of fresh noise, 0 to 1")
     options.add_argument(

@@ -153,4 +153,6 @@ def _start_wandb(project: str, config: Config) -> None:
             "--wandb needs the package wandb: pip install 'df_policy[wandb]'"
         ) from error
     wandb.init(project=project, config=to_json(config), sync_tensorboard=True)
+
+
 STEPS_BETWEEN_LINES = 500

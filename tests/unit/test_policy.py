@@ -135,6 +135,17 @@ def test_a_plan_begins_with_what_is_decided_already_and_is_made_to_go_with_it(na
     assert not np.array_equal(plan(some)[count:], plan(other)[count:])
 
 
+def test_a_rolling_plan_is_one_token_long_and_costs_fewer_denoisings_from_the_second_on():
+    policy = make(matrix="rolling", every=8)
+    calls = []
+    predict = policy._denoiser.predict
+    policy._denoiser.predict = lambda *args: calls.append(0) or predict(*args)
+    plans = play(policy, [1, 2, 3])
+    assert [plan.shape for plan in plans] == [(8, 10)] * 3
+    assert len(calls) == 4 + 2 + 2
+    assert np.array_equal(play(policy, [1, 2, 3])[-1], plans[-1])
+
+
 def test_of_more_decided_actions_than_a_plan_has_the_first_are_all_there_is():
     policy = make()
     many = [observe(k).hold() for k in range(40)]

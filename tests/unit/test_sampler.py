@@ -10,7 +10,7 @@ from df_policy.config import NetworkConfig
 from df_policy.network import RecurrentDenoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.sampler import Composed, Given, sample
-from df_policy.schedule import matrix
+from df_policy.schedule import matrix, rolling
 
 LEVELS, WIDTH = 100, 3
 
@@ -77,6 +77,22 @@ def test_what_is_given_of_a_plan_stays_and_the_rest_goes_with_it(name, eta, know
     got = sample(Chain(schedule), schedule, z, rows, WIDTH, generator, eta, given)
     torch.testing.assert_close(got, truth.expand(2, -1, -1), atol=1e-3, rtol=1e-3)
     assert torch.equal(got[:, mask], truth[mask].expand(2, -1))
+
+
+@settings(max_examples=20)
+@given(horizon=st.integers(1, 4), steps=st.integers(1, 6), rounds=st.integers(1, 5))
+def test_a_plan_that_is_carried_over_follows_a_perfect_denoiser_too(horizon, steps, rounds):
+    schedule, generator = NoiseSchedule(LEVELS, "cosine"), torch.Generator().manual_seed(0)
+    rows, later = rolling(horizon, steps, LEVELS)
+    z, begin = torch.zeros(2, WIDTH), None
+    for turn in range(1, rounds + 1):
+        args = (Chain(schedule), schedule, z, rows, WIDTH, generator)
+        tokens = sample(*args, begin=begin)
+        torch.testing.assert_close(
+            tokens[:, 0], torch.full((2, WIDTH), float(turn)), atol=1e-3, rtol=1e-3
+        )
+        z, rows = tokens[:, 0], later
+        begin = torch.cat([tokens[:, 1:], torch.randn(2, 1, WIDTH, generator=generator)], 1)
 
 
 def test_a_finished_token_is_left_alone_and_read_as_clean():

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from df_policy.schedule import autoregressive, full_sequence, levels_of, matrix, pyramid
+from df_policy.schedule import (
+    NAMES,
+    autoregressive,
+    full_sequence,
+    levels_of,
+    matrix,
+    pyramid,
+    rolling,
+)
 
 HORIZON, STEPS, LAG = st.integers(1, 12), st.integers(1, 20), st.floats(0.0, 30.0)
 LEVELS = 1000
@@ -38,11 +46,23 @@ def test_full_sequence_shares_one_level_and_autoregressive_moves_one_token(horiz
     assert ((np.diff(one_by_one, axis=0) < 0).sum(1) == 1).all()
 
 
+@given(horizon=HORIZON, steps=STEPS)
+def test_a_round_of_rolling_begins_as_the_one_before_ended_a_token_later(horizon, steps):
+    first, later = rolling(horizon, steps, LEVELS)
+    for rows in (first, later):
+        assert (rows[-1][:1] == 0).all()
+        assert (rows[:-1, 0] > 0).all()
+        assert (later[0] == [*rows[-1][1:], LEVELS]).all()
+    assert (first[0] == LEVELS).all()
+    assert len(later) - 1 == -(-steps // horizon)
+
+
 def test_matrices_are_found_by_name():
     assert (matrix("pyramid", 3, 4, LEVELS, 2.0) == pyramid(3, 4, LEVELS, 2.0)).all()
     assert (matrix("full_sequence", 3, 4, LEVELS) == full_sequence(3, 4, LEVELS)).all()
     assert (matrix("autoregressive", 3, 4, LEVELS) == autoregressive(3, 4, LEVELS)).all()
-    with pytest.raises(ValueError, match="pyramid, full_sequence or autoregressive"):
+    assert all((matrix(name, 3, 4, LEVELS)[0] == LEVELS).all() for name in NAMES)
+    with pytest.raises(ValueError, match="expected one of pyramid, autoregressive"):
         matrix("spiral", 3, 4, LEVELS)
 
 
