@@ -93,6 +93,14 @@ class NoiseSchedule:
         signal_scale, noise_scale = self.scales(level)
         return signal_scale * x_k - noise_scale * v, noise_scale * x_k + signal_scale * v
 
+    def towards(
+        self, x_k: Float[Tensor, "*b d"], signal: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
+    ) -> Float[Tensor, "*b d"]:
+        """The v that says that x^k, which is not clean, is made of this signal."""
+        signal_scale, noise_scale = self.scales(level)
+        noise = (x_k - signal_scale * signal) / noise_scale
+        return self.velocity(signal, noise, level)
+
     def step(
         self,
         x_k: Float[Tensor, "*b d"],

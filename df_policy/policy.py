@@ -18,6 +18,7 @@ from df_policy.device import has_bfloat16, pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
+from df_policy.guidance import Cost, bent, total
 from df_policy.memory import Memory
 from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan
@@ -92,6 +93,8 @@ class Policy:
             self._matrix, self._carried = rolling(*size)
         self._seen = self._codec.is_observation().to(self._device)
         self._generator = torch.Generator(self._device)
+        self.costs: tuple[Cost, ...] = ()
+        """What plans are judged and bent by; may be set at any time between two calls."""
         usual = trained.about.get("surprise", {})
         doubted = trained.config.diffusion.doubt > 0.0 and set(usual) == set(self.spec.cameras)
         if self.sampler.trust == "by_surprise" and not doubted:
@@ -166,7 +169,7 @@ class Policy:
         memory = self._memories[self._calls % len(self._memories)]
         trust = memory.read(token, ages_ns)
         ahead = self._sample(memory, given)
-        chosen = densest(ahead[..., ~self._seen].flatten(1))
+        chosen = self._choose(ahead)
         memory.foreseen = ahead[chosen, :1]
         self._sent.extend(executed)
         self._calls += 1
@@ -198,11 +201,27 @@ class Policy:
             self.sampler.eta,
             given,
             begin,
+            self._bend if self.costs else None,
         )
         if not self._rolling:
             return tokens
         memory.unfinished = tokens[:, 1:]
         return tokens[:, :1]
+
+    def _bend(self, tokens: Tensor) -> Tensor:
+        actions = self._codec.decode_actions(tokens)
+        better = bent(self.costs, actions.flatten(1, 2), 1e-9 * self.spec.period_ns)
+        return self._codec.with_actions(tokens, better.reshape(actions.shape))
+
+    def _choose(self, plans: Tensor) -> int:
+        """The densest of the plans; with costs, of the better half of them."""
+        rows = plans[..., ~self._seen].flatten(1)
+        if not self.costs:
+            return densest(rows)
+        actions = self._codec.decode_actions(plans).flatten(1, 2)
+        by_cost = total(self.costs, actions, 1e-9 * self.spec.period_ns).argsort()
+        better = by_cost[: (len(rows) + 1) // 2]
+        return int(better[densest(rows[better])])
 
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
         wanted = self.every if self._calls else 0

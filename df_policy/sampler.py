@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -60,6 +61,9 @@ class Given:
     """Which numbers of `x` say something."""
 
 
+Bend = Callable[[Tensor], Tensor]
+"""Changes the tokens (b, h, d) that a denoising step foresees, for instance down a cost's
+gradient."""
 Recall = Callable[[int], Tensor]
 """The memory (b, m) as a plan reads it that is at this level."""
 
@@ -146,36 +150,32 @@ def sample(
     eta: float = 0.0,
     given: Given | None = None,
     begin: Float[Tensor, "b h d"] | None = None,
+    bend: Bend | None = None,
 ) -> Float[Tensor, "b h d"]:
     """Tokens that follow the memory `z`.
 
-    In each row the memory is carried through the tokens as they are, at their levels, and then all
-    tokens that move in this row are denoised in one call: the weights are read once a row, not
-    once a token. A token whose level does not change in a row is left as it is.
+    In each row the memory is carried through the tokens as they are, and then all tokens whose level
+    changes in this row are denoised in one call: the weights are read once a row.
 
     Args:
         denoiser: the network.
         schedule: the forward process.
-        z: memory of all that is known; or how to make it for the level that a plan is at, where
-            the past must be as noisy as the plan.
+        z: memory of all that is known, or how to make it where it is as noisy as the plan.
         matrix: levels, rows x tokens; see `schedule`.
         width: d, numbers in a token.
         generator: all randomness.
         eta: DDIM's share of fresh noise.
         given: what of the tokens is known already.
         begin: the tokens, at the levels of the first row; pure noise if that is left out.
+        bend: a preference among plans; see `guidance`.
 
     Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 2. There a token sees the row's new
-    values of the tokens before it; here it sees those that the row began with, as an
-    attention network would.
+    values of those before it; here those that the row began with, as with attention.
     """
     memory = z if isinstance(z, Tensor) else z(int(matrix[0, 0]))
     batch, device = len(memory), memory.device
-    shape = (batch, matrix.shape[1], width)
-    if begin is None:
-        tokens = torch.randn(shape, generator=generator, device=device)
-    else:
-        tokens = begin.clone()
+    noise = partial(torch.randn, generator=generator, device=device)
+    tokens = noise(batch, matrix.shape[1], width) if begin is None else begin.clone()
     levels = torch.from_numpy(matrix).to(device)
     if given is not None:
         tokens = torch.where(given.known, given.x, tokens)
@@ -194,6 +194,9 @@ def sample(
         x = tokens[:, here]
         known = None if given is None else given.known[here].expand(x.shape)
         v = denoiser.predict(before, x, level, known)
+        if bend is not None:
+            foreseen = tokens.index_copy(1, here, schedule.split(x, v, level)[0])
+            v = schedule.towards(x, bend(foreseen)[:, here], level)
         stepped = schedule.step(x, v, level, to, eta, generator)
         tokens[:, here] = stepped if known is None else torch.where(known, x, stepped)
     return tokens

@@ -128,6 +128,13 @@ class TokenCodec(nn.Module):
         rows = x[..., self.observation_width :]
         return self.action.inverse(rows.reshape(*x.shape[:-1], self.chunk, -1))
 
+    def with_actions(
+        self, x: Float[Tensor, "*b d"], actions: Float[Tensor, "*b c 10"]
+    ) -> Float[Tensor, "*b d"]:
+        """The tokens with these actions in place of theirs."""
+        rows = self.action(actions).flatten(-2)
+        return torch.cat([x[..., : self.observation_width], rows], dim=-1)
+
 
 ACTION_FLOOR = (*(1e-3,) * 3, *(1e-2,) * 6, 1e-3)
 """Deviations under which a column counts as constant: metres, rotation columns, metres."""

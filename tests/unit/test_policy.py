@@ -11,6 +11,7 @@ from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.geometry import Pose
+from df_policy.guidance import KeepOutBox
 from df_policy.policy import Policy, densest
 from df_policy.presets import PRESETS
 
@@ -144,6 +145,29 @@ def test_a_rolling_plan_is_one_token_long_and_costs_fewer_denoisings_from_the_se
     assert [plan.shape for plan in plans] == [(8, 10)] * 3
     assert len(calls) == 4 + 2 + 2
     assert np.array_equal(play(policy, [1, 2, 3])[-1], plans[-1])
+
+
+def test_costs_bend_plans_and_none_changes_nothing():
+    policy = make()
+
+    def plan(costs):
+        policy.reset(0)
+        policy.costs = costs
+        return policy.plan(observe(1), [], [observe(2).hold()]).actions
+
+    free = plan(())
+    zone = KeepOutBox(tuple(free[8, :3]), (0.01, 0.01, 0.01))
+    bent = plan((zone,))
+
+    def cost(actions):
+        return float(zone(torch.from_numpy(actions)[None], 0.1))
+
+    assert cost(bent) < 0.1 * cost(free)
+    np.testing.assert_allclose(bent[0], observe(2).hold().row(), atol=1e-6)
+    far = KeepOutBox((9.0, 9.0, 9.0), (0.01, 0.01, 0.01))
+    assert np.array_equal(plan(()), free)
+    # With a cost that complains of nothing the better half is the first half.
+    assert cost(plan((far,))) <= cost(free) + 1.0
 
 
 def test_of_more_decided_actions_than_a_plan_has_the_first_are_all_there_is():

@@ -95,6 +95,25 @@ def test_a_plan_that_is_carried_over_follows_a_perfect_denoiser_too(horizon, ste
         begin = torch.cat([tokens[:, 1:], torch.randn(2, 1, WIDTH, generator=generator)], 1)
 
 
+@pytest.mark.parametrize("name", ["pyramid", "full_sequence", "autoregressive"])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_a_preference_bends_the_plan_that_is_foreseen(name, eta):
+    schedule, rows = NoiseSchedule(LEVELS, "cosine"), matrix(name, 3, 4, LEVELS)
+    generator = torch.Generator().manual_seed(0)
+    z, seen = torch.zeros(2, WIDTH), []
+
+    def at_most(tokens):
+        seen.append(tokens)
+        return tokens.clamp(max=0.5)
+
+    args = (Chain(schedule), schedule, z, rows, WIDTH, generator, eta)
+    tokens = sample(*args, bend=at_most)
+    # The chain's next token is one more than the one before, which was bent.
+    want = torch.full((2, 3, WIDTH), 0.5)
+    torch.testing.assert_close(tokens, want, atol=1e-3, rtol=1e-3)
+    assert all(tokens.shape == (2, 3, WIDTH) for tokens in seen)
+
+
 def test_a_finished_token_is_left_alone_and_read_as_clean():
     schedule = NoiseSchedule(LEVELS, "cosine")
     chain = Chain(schedule)

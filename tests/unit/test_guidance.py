@@ -1,0 +1,120 @@
+"""Costs: nothing where all is well, and a step down that leaves what was to be left."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from df_policy.errors import DfPolicyError
+from df_policy.guidance import (
+    KINDS,
+    KeepOutBox,
+    KeepOutCylinder,
+    Reach,
+    SpeedLimit,
+    bent,
+    parse,
+    total,
+)
+
+PERIOD_S = 0.1
+BOX = KeepOutBox((0.5, 0.0, 0.1), (0.05, 0.06, 0.1), margin_m=0.01)
+CYLINDER = KeepOutCylinder((0.5, 0.0), 0.05, 0.2, margin_m=0.01)
+METRES = st.floats(-0.3, 0.3)
+POINTS = st.lists(st.tuples(METRES, METRES, METRES), min_size=2, max_size=6)
+
+
+def rows(points):
+    """One plan through these points."""
+    plan = torch.zeros(1, len(points), 10, dtype=torch.float64)
+    plan[0, :, :3] = torch.tensor(points, dtype=torch.float64)
+    return plan
+
+
+def depth_m(cost, points):
+    """How far within its zone each point is, negative outside: said in another way."""
+    points = np.asarray(points)
+    if isinstance(cost, KeepOutBox):
+        low = np.array(cost.center_m) - cost.half_m - cost.margin_m
+        high = np.array(cost.center_m) + cost.half_m + cost.margin_m
+        return np.minimum(points - low, high - points).min(-1)
+    aside = np.hypot(*(points[:, :2] - cost.center_m).T)
+    walls = cost.radius_m + cost.margin_m - aside
+    return np.minimum(walls, cost.top_m + cost.margin_m - points[:, 2])
+
+
+@pytest.mark.parametrize("cost", [BOX, CYLINDER])
+@given(points=POINTS)
+def test_a_zone_costs_what_is_inside_and_one_step_leaves_it(cost, points):
+    points = np.array(points) + [0.5, 0.0, 0.1]
+    plan, inside = rows(points), depth_m(cost, points)
+    want = 0.5 * (inside.clip(min=0.0) ** 2).sum()
+    assert float(cost(plan, PERIOD_S)) == pytest.approx(want, abs=1e-9)
+    after = bent([cost], plan, PERIOD_S)
+    moved = (after - plan).abs().amax(-1)[0].numpy() > 0
+    assert not moved[inside <= 0].any()
+    assert depth_m(cost, after[0, :, :3].numpy()).max() < 1e-6
+
+
+@given(points=POINTS, speed=st.floats(0.05, 1.0))
+def test_a_plan_is_slowed_where_it_is_too_fast_and_only_there(points, speed):
+    cost, plan = SpeedLimit(speed), rows(points)
+    steps = np.linalg.norm(np.diff(np.array(points), axis=0), axis=1)
+    fast = (steps - speed * PERIOD_S).clip(min=0.0)
+    assert float(cost(plan, PERIOD_S)) == pytest.approx(0.25 * (fast**2).sum(), abs=1e-6)
+    after = bent([cost], plan, PERIOD_S)
+    assert float(cost(after, PERIOD_S)) <= float(cost(plan, PERIOD_S)) + 1e-9
+
+
+@given(points=POINTS)
+def test_a_step_brings_a_plan_nearer_to_the_point_that_it_should_reach(points):
+    cost, plan = Reach((0.1, 0.2, 0.3), weight=0.2), rows(points)
+    assert float(cost(bent([cost], plan, PERIOD_S), PERIOD_S)) <= float(cost(plan, PERIOD_S))
+
+
+def test_costs_add_up_and_none_costs_nothing():
+    plan = rows([(0.5, 0.0, 0.1), (0.5, 0.02, 0.1)])
+    both = total([BOX, CYLINDER], plan, PERIOD_S)
+    assert torch.equal(both, BOX(plan, PERIOD_S) + CYLINDER(plan, PERIOD_S))
+    assert float(total([], plan, PERIOD_S)) == 0.0
+
+
+def test_a_gradient_is_taken_where_the_rest_takes_none():
+    with torch.inference_mode():
+        assert not torch.equal(bent([BOX], plan := rows([(0.5, 0, 0.1)] * 2), PERIOD_S), plan)
+
+
+def test_costs_are_read_from_json():
+    text = json.dumps(
+        [
+            {"kind": "keep_out_box", "center_m": [0.5, 0, 0.1], "half_m": [0.05, 0.06, 0.1]},
+            {"kind": "keep_out_cylinder", "center_m": [0.5, 0], "radius_m": 0.1, "top_m": 0.2},
+            {"kind": "speed_limit", "speed_m_s": 0.2},
+            {"kind": "reach", "point_m": [0.5, 0.1, 0.2]},
+        ]
+    )
+    assert [type(cost) for cost in parse(text)] == list(KINDS.values())
+    assert parse("") == parse("[]") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("{", "JSON list"),
+        ("{}", "JSON list"),
+        ("[1]", "kind"),
+        ('[{"kind": "reech", "point_m": [0, 0, 0]}]', "did you mean 'reach'"),
+        ('[{"kind": "reach"}]', "all values of reach"),
+        ('[{"kind": "reach", "point_m": [0, 0]}]', "3 finite"),
+        ('[{"kind": "reach", "point_m": [0, 0, NaN]}]', "3 finite"),
+        ('[{"kind": "reach", "point_m": "here"}]', "3 finite"),
+        ('[{"kind": "speed_limit", "speed_m_s": true}]', "1 finite"),
+        ('[{"kind": "speed_limit", "speed_m_s": 1, "colour": 2}]', "values speed_m_s"),
+    ],
+)
+def test_what_is_no_cost_is_said(text, match):
+    with pytest.raises(DfPolicyError, match=match):
+        parse(text)
