@@ -28,9 +28,11 @@ _CLOSED_SHARE = 0.7
 """So often the hand is still closed."""
 _HAND_AWAY_M = 0.05
 _HAND_HEIGHT_M = (0.05, 0.19)
-_STRAY_M = 0.07
+_STRAY_M = 0.14
 """How far from the hand's way a fruit may have rolled."""
-_APART_M = 0.10
+_OFF_SLOTS_M = 0.07
+"""From the middle of every slot at least: a fruit may lean on a rim."""
+_APART_M = 0.07
 """From the other fruit, so that there is room for the fingers."""
 
 
@@ -71,11 +73,11 @@ class FruitSwapRegrasp(FruitSwap):
 def _strayed(
     rng: np.random.Generator, origin: np.ndarray, goal: np.ndarray, other: np.ndarray
 ) -> np.ndarray:
-    """Somewhere along the way, off all slots' rims and away from the other fruit."""
+    """Somewhere along the way, off all slots and away from the other fruit."""
     while True:
         point = origin + rng.uniform(0.0, 1.0) * (goal - origin)
         point = point + rng.uniform(-_STRAY_M, _STRAY_M, 2)
-        off_rims = np.linalg.norm(SLOTS_M - point, axis=1).min() > 0.085
+        off_rims = np.linalg.norm(SLOTS_M - point, axis=1).min() > _OFF_SLOTS_M
         if off_rims and np.linalg.norm(other[:2] - point) > _APART_M:
             return np.array([*point, FRUIT_RADIUS_M])
 
