@@ -154,8 +154,8 @@ def sample(
 ) -> Float[Tensor, "b h d"]:
     """Tokens that follow the memory `z`.
 
-    In each row the memory is carried through the tokens as they are, and then all tokens whose level
-    changes in this row are denoised in one call: the weights are read once a row.
+    In each row the memory is carried through the tokens as they are, and then all tokens whose
+    level changes in this row are denoised in one call: the weights are read once a row.
 
     Args:
         denoiser: the network.
