@@ -1,6 +1,6 @@
 """Costs on a plan, as in model-predictive control: what it keeps out of, reaches, or keeps under.
 
-A cost is half a squared distance in SI units, so that one step down its gradient undoes what it
+A cost is a squared distance in SI units, scaled so that a few steps down its gradient undo what it
 complains of. It bends the plan that each denoising step foresees, and of the plans that were drawn
 the better half is kept. The network is not asked for a gradient, so a step costs little more.
 
@@ -23,6 +23,9 @@ from torch import Tensor
 from df_policy.errors import DfPolicyError, nearest, need
 
 Point = tuple[float, float, float]
+_BETWEEN = 4
+"""Points of the path from one action to the next, both of whose ends move for each of them."""
+_DESCENTS = 4
 _NEVER_ZERO_M = 1e-9
 """A length of zero has no gradient."""
 
@@ -48,15 +51,16 @@ class KeepOutBox:
     center_m: Point
     half_m: Point
     """Half of its size along x, y and z."""
-    margin_m: float = 0.02
+    margin_m: float = 0.04
+    """Kept beside it: a fast arm cuts the corners of its plan."""
 
     def __call__(self, actions: Float[Tensor, "b n 10"], period_s: float) -> Float[Tensor, "b"]:
-        """Half the squared way to the nearest face, summed over the actions inside."""
+        """The squared way to the nearest face, along the part of the path that is inside."""
         del period_s
         center, half = actions.new_tensor(self.center_m), actions.new_tensor(self.half_m)
-        way = actions[..., :3] - center
+        way = _path(actions) - center
         aside = torch.where(way >= 0.0, way, -way)  # in the very middle, abs has no gradient
-        return _half_squares((half + self.margin_m - aside).min(-1).values)
+        return _squares((half + self.margin_m - aside).min(-1).values)
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,16 @@ class KeepOutCylinder:
     center_m: tuple[float, float]
     radius_m: float
     top_m: float
-    margin_m: float = 0.02
+    margin_m: float = 0.04
 
     def __call__(self, actions: Float[Tensor, "b n 10"], period_s: float) -> Float[Tensor, "b"]:
-        """Half the squared way to its wall or top, whichever is nearer."""
+        """The squared way to its wall or top, whichever is nearer, along the path inside."""
         del period_s
-        way = actions[..., :2] - actions.new_tensor(self.center_m) + _NEVER_ZERO_M
+        path = _path(actions)
+        way = path[..., :2] - path.new_tensor(self.center_m) + _NEVER_ZERO_M
         aside = self.radius_m + self.margin_m - way.norm(dim=-1)
-        below = self.top_m + self.margin_m - actions[..., 2]
-        return _half_squares(torch.stack([aside, below], -1).min(-1).values)
+        below = self.top_m + self.margin_m - path[..., 2]
+        return _squares(torch.stack([aside, below], -1).min(-1).values)
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,10 @@ class SpeedLimit:
     speed_m_s: float
 
     def __call__(self, actions: Float[Tensor, "b n 10"], period_s: float) -> Float[Tensor, "b"]:
-        """Half the squared way that each step is too long, as both of its ends share it."""
+        """The squared way that each step is too long, for both of its ends share it."""
         steps = actions[:, 1:, :3] - actions[:, :-1, :3]
         length = (steps + _NEVER_ZERO_M).norm(dim=-1)
-        return 0.5 * _half_squares(length - self.speed_m_s * period_s)
+        return _squares(length - self.speed_m_s * period_s)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Reach:
 
     point_m: Point
     weight: float = 0.1
-    """Share of the way that a step is bent by."""
+    """Share of the way that one step down the gradient goes."""
 
     def __call__(self, actions: Float[Tensor, "b n 10"], period_s: float) -> Float[Tensor, "b"]:
         """Half the squared way that is left at the nearest action."""
@@ -169,12 +174,24 @@ def total(
 def bent(
     costs: Sequence[Cost], actions: Float[Tensor, "b n 10"], period_s: float
 ) -> Float[Tensor, "b n 10"]:
-    """The actions after one step down the gradient of all costs."""
+    """The actions after a few steps down the gradient of all costs."""
     with torch.inference_mode(False), torch.enable_grad():
-        free = actions.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(total(costs, free, period_s).sum(), free)
-    return actions - gradient
+        better = actions.clone()
+        for _ in range(_DESCENTS):
+            free = better.requires_grad_()
+            (gradient,) = torch.autograd.grad(total(costs, free, period_s).sum(), free)
+            better = (free - gradient).detach()
+    return better
 
 
-def _half_squares(beyond: Float[Tensor, "b n"]) -> Float[Tensor, "b"]:
-    return 0.5 * beyond.clamp_min(0.0).square().sum(-1)
+def _path(actions: Float[Tensor, "b n 10"]) -> Float[Tensor, "b m 3"]:
+    """Where the tool is at the actions and on the straight ways between them."""
+    at = actions[..., :3]
+    share = torch.linspace(0.0, 1.0, _BETWEEN + 1, device=at.device, dtype=at.dtype)[:-1, None]
+    ways = at[:, :-1, None] + share * (at[:, 1:, None] - at[:, :-1, None])
+    return torch.cat([ways.flatten(1, 2), at[:, -1:]], dim=1)
+
+
+def _squares(beyond: Float[Tensor, "b n"]) -> Float[Tensor, "b"]:
+    """Scaled so that going down the gradient converges where many points share their ends."""
+    return 0.25 * beyond.clamp_min(0.0).square().sum(-1)
