@@ -21,7 +21,7 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.star
 def test_a_command_of_the_readme_is_understood(line):
     words = shlex.split(line, comments=True)
     if words[1] == "teleop/record.py":
-        assert record.parser().parse_args(words[2:]).episodes == 400
+        assert record.parser().parse_args(words[2:]).episodes == 800
         return
     assert words[1:3] == ["-m", "df_policy"]
     name, options = words[3], words[4:]
