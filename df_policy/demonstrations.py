@@ -1,4 +1,4 @@
-"""What training reads: whole recorded episodes in flat arrays, and the windows cut from them."""
+"""What training reads: whole recorded episodes in flat arrays, and the rests in them."""
 
 from __future__ import annotations
 
@@ -154,48 +154,6 @@ def join(parts: Sequence[Demonstrations]) -> Demonstrations:
     )
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Which frames make up each token of a batch of sequences."""
-
-    observation: Int64[np.ndarray, "b t"]
-    """Frame that the token observes."""
-    action: Int64[np.ndarray, "b t c"]
-    """Frames whose actions led to it."""
-    before: Bool[np.ndarray, "b t c"]
-    """True where there was no action yet: the robot held still."""
-    real: Bool[np.ndarray, "b t"]
-    """False where the window ran past the episode: the last frame is repeated."""
-
-
-def windows(
-    orders: Sequence[Order],
-    offsets: Int64[np.ndarray, "b"],
-    tokens: int,
-    chunk: int,
-) -> Windows:
-    """Contiguous sequences of tokens: each observes a frame `chunk` after the one before.
-
-    Args:
-        orders: for each sequence the frames of its episode, in the order in which they are read.
-        offsets: frames skipped at its beginning, less than its length.
-        tokens: length of the sequences.
-        chunk: actions in a token.
-    """
-    step = offsets[:, None] + chunk * np.arange(tokens)[None, :]  # (b, t)
-    length = np.array([len(order) for order in orders])[:, None]
-    frames = np.stack([np.resize(order, length.max()) for order in orders])
-    executed = step[:, :, None] + np.arange(-chunk, 0)  # (b, t, c)
-    last = length[:, :, None] - 1
-    sequence = np.arange(len(orders))
-    return Windows(
-        observation=frames[sequence[:, None], np.minimum(step, length - 1)],
-        action=frames[sequence[:, None, None], np.clip(executed, 0, last)],
-        before=executed < 0,
-        real=step < length,
-    )
-
-
 _STILL_M, _STILL_ROTATION = 1e-4, 1e-3
 """Less than this the target does not move from one frame to the next."""
 _ARRIVED_M = 2e-3
@@ -215,21 +173,22 @@ class Rests:
     def __init__(self, data: Demonstrations) -> None:
         """Finds the rests; the last of an episode, when all is done, is none."""
         moved = _moved(data)
-        self._rests = []
+        self._rests, last = [], []
         for start, end in zip(data.starts, data.ends, strict=True):
             edges = np.flatnonzero(np.diff(np.r_[True, moved[start:end], True].astype(np.int8)))
             begins, ends = edges[::2], edges[1::2]
             long = (ends - begins >= _SHORTEST) & (ends < end - start)
             self._rests.append(np.stack([begins[long], ends[long]], 1))
+            last.append(end - start - begins[-1] if len(ends) and ends[-1] == end - start else 0)
         self.lengths = np.concatenate([np.diff(rest, axis=1)[:, 0] for rest in self._rests])
         """Of all rests, in frames."""
+        self.finished = np.array(last) > self.lengths.max(initial=_SHORTEST)
+        """For each episode whether it rests at its end longer than anyone rests before a move:
+        then it would rest on, however long it lasted."""
         self._data = data
 
     def exchange(self, episode: int, rng: np.random.Generator) -> Order:
-        """The frames of an episode in order, each rest as long as one drawn from all.
-
-        The whole is as long as it was: the last frame is repeated, or the end is cut.
-        """
+        """The frames of an episode in order, each rest as long as one drawn from all."""
         frames = self._data.episode(episode)
         parts, at = [], 0
         for begin, end in self._rests[episode]:
@@ -238,9 +197,7 @@ class Rests:
             index = np.minimum(np.arange(wanted), end - begin - 1)
             parts += [frames[at:begin], frames[begin:end][index]]
             at = end
-        order = np.concatenate([*parts, frames[at:]])
-        missing = max(0, len(frames) - len(order))
-        return np.concatenate([order, np.full(missing, order[-1])])[: len(frames)]
+        return np.concatenate([*parts, frames[at:]])
 
 
 def _moved(data: Demonstrations) -> Bool[np.ndarray, "n"]:

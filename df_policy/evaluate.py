@@ -15,6 +15,10 @@ from df_policy.environment import Environment
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.plan import Plan, Planner
+from df_policy.robot import RobotSpec
+
+_ALIKE = 1e-6
+"""Metres, and the same in rotation columns: two actions that differ by less are one."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def run_episode(
     """Play the episode of `seed` to its end.
 
     The plan is followed by its times, as over ROS: where observations come late, by their stamps,
-    the plan begins in the past, and what it had for then is left out.
+    the plan begins in the past, and what it had for then is left out. While the robot is held, as
+    in a pause, nothing of a plan is under way, so the next one need not begin with it.
 
     Args:
         planner: who decides; asked once every `every` actions.
@@ -53,13 +58,14 @@ def run_episode(
     still = [observation.hold()] * planner.every
     latencies = []
     plan: Plan | None = None
-    first = 0
+    first, held = 0, False
     for step in range(environment.episode_steps):
         if step % planner.every == 0:
             seen = round((observation.stamp_ns - start_ns) / period_ns)
-            executed = (still + sent[:seen])[-planner.every :] if step else []
+            known = [*still, *sent[max(0, seen - planner.every) : seen]]
+            executed = known[-planner.every :] if step else []
             committed = sent[seen:]
-            if plan is not None:
+            if plan is not None and not held:
                 coming = range(step - first, min(step - first + planner.commit, len(plan.actions)))
                 committed += [plan.action(index) for index in coming]
             begin = time.perf_counter()
@@ -68,11 +74,19 @@ def run_episode(
             first = seen
         assert plan is not None
         before = observation
-        observation, done = environment.step(plan.action(min(step - first, len(plan.actions) - 1)))
+        asked = plan.action(min(step - first, len(plan.actions) - 1))
+        observation, done = environment.step(asked)
+        held = not _is_carried_out(asked, done, sent[-1] if sent else still[0], environment.spec)
         sent.append(done)
         watch(plan)
     verdict = environment.judge()
     return EpisodeResult(seed, verdict.success, verdict.reason, tuple(latencies))
+
+
+def _is_carried_out(asked: Action, done: Action, before: Action, spec: RobotSpec) -> bool:
+    """Whether the action done is the one asked for, within the robot's limits."""
+    wanted = spec.limit(asked, before, 1e-9 * spec.period_ns)
+    return bool(np.allclose(done.row(), wanted.row(), rtol=0.0, atol=_ALIKE))
 
 
 def wilson95(successes: int, episodes: int) -> tuple[float, float]:

@@ -124,33 +124,36 @@ def sequence_loss(
     config: DiffusionConfig,
     generator: torch.Generator,
     prefixes: Bool[Tensor, "c d"] | None = None,
+    free: Float[Tensor, "b t d"] | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted squared error of v, over real tokens.
 
     Args:
         denoiser: the network.
         schedule: the forward process.
-        x: normalised tokens.
+        x: normalised tokens, as the memory reads them.
         real: False where a sequence ran past its episode.
         weight: of each number in a token; sums to the weight of a token.
         config: how levels are drawn.
         generator: all randomness.
         prefixes: parts of a token that may be known when it is planned, as masks.
+        free: what is to be predicted in place of each token of `x`, where that was imposed.
 
     Source: Chen et al. 2024 (arXiv:2407.01392), algorithm 1, with v as the target.
     """
     batch, tokens, _ = x.shape
+    free = x if free is None else free
     level, history = draw_levels(batch, tokens, config, generator)
     noise = torch.randn(x.shape, generator=generator, device=x.device)
     jitter = torch.randn(x.shape, generator=generator, device=x.device)
     given = None
     if prefixes is not None and config.commit > 0.0:
         given = draw_given(batch, tokens, prefixes, config, generator)
-    noised = schedule.add(x, noise, level)
+    noised = schedule.add(free, noise, level)
     clean = (history == 0).unsqueeze(-1)
     read = schedule.add(x, noise, history)
     if given is not None:
-        noised, read = torch.where(given, x, noised), torch.where(given, x, read)
+        noised, read = torch.where(given, free, noised), torch.where(given, x, read)
     seen = torch.where(clean, x + config.history_noise * jitter, read)
     if config.doubt > 0.0:
         whole, parts = history.unsqueeze(-1), denoiser.parts
@@ -159,10 +162,12 @@ def sequence_loss(
         seen = torch.where(doubted, schedule.add_each(x, jitter, history[..., parts]), seen)
     z = denoiser.scan(seen, history)
     v = denoiser.predict(z, noised, level, given)
-    wrong = v.float() - schedule.velocity(x, noise, level)
+    wrong = v.float() - schedule.velocity(free, noise, level)
     if given is not None:
         wrong = wrong.masked_fill(given, 0.0)
     error = (wrong**2 * weight).sum(-1)
-    # A memory that has seen the clean token itself has nothing to predict.
-    counted = real if denoiser.causal else real & ~clean.squeeze(-1)
+    counted = real
+    if not denoiser.causal:
+        # A memory that has seen the clean token itself, or another one, has nothing to predict.
+        counted = real & ~clean.squeeze(-1) & (free == x).all(-1)
     return (error * counted).sum() / counted.sum().clamp_min(1)

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from df_policy.augment import augment
+from df_policy.batches import Batches
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config
-from df_policy.demonstrations import Demonstrations, Order, Rests, windows
+from df_policy.demonstrations import Demonstrations
 from df_policy.device import has_bfloat16, pick
 from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
@@ -190,53 +191,24 @@ class Training:
         codec.to(self.device).eval().requires_grad_(False)
         return codec
 
-    def _tokens(
-        self,
-        codec: TokenCodec,
-        latents: Float[Tensor, "n l"],
-        orders: list[Order],
-        offset: Rows,
-    ) -> tuple[Float[Tensor, "b t d"], Bool[Tensor, "b t"]]:
-        """Sequences of tokens of episodes whose frames are read in `orders`; which are real."""
-        token = self.config.token
-        cut = windows(orders, offset, token.window, token.chunk)
-        rows = torch.from_numpy(cut.observation)
-        before = torch.from_numpy(cut.before).to(self.device)
-        first = torch.tensor([order[0] for order in orders])
-        still = self.proprioception[first]
-        actions = self.actions[torch.from_numpy(cut.action)]
-        actions = torch.where(before[..., None], still[:, None, None], actions)
-        earlier = None
-        if token.frames == 2:
-            one_before = torch.maximum(rows - 1, first[:, None])
-            earlier = (latents[one_before], self.proprioception[one_before])
-        x = codec.encode(latents[rows], self.proprioception[rows], actions, earlier)
-        return x, torch.from_numpy(cut.real).to(self.device)
-
     def _fit_denoiser(self, codec: TokenCodec, latents: Float[Tensor, "n l"]) -> Checkpoint:
         config = self.config
         torch.manual_seed(config.run.seed)
         schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
         weight = codec.weight().to(self.device)
         prefixes = codec.prefixes().to(self.device)
-        rests = Rests(self.train_part)
+        batches = Batches(self.train_part, codec, latents, config, self.device)
 
         def loss(module: Denoiser, generator: torch.Generator) -> Losses:
-            pick = _draw(len(self.train_part.ends), config.policy_fit.batch, generator)
-            offset = _draw(config.token.chunk, config.policy_fit.batch, generator)
-            if config.policy_fit.exchange_rests:
-                rng = np.random.default_rng(_draw(2**31, 1, generator))
-                orders = [rests.exchange(episode, rng) for episode in pick.tolist()]
-            else:
-                orders = [self.train_part.episode(episode) for episode in pick.tolist()]
-            x, real = self._tokens(codec, latents, orders, offset)
+            batch = batches.draw(generator)
+            tokens = (batch.read, batch.real, weight)
             value = sequence_loss(
-                module, schedule, x, real, weight, config.diffusion, generator, prefixes
+                module, schedule, *tokens, config.diffusion, generator, prefixes, batch.free
             )
             return {"loss": value}
 
-        held_out = [self.held_out.episode(number) for number in range(len(self.held_out.ends))]
-        x, real = self._tokens(codec, latents, held_out, np.zeros(len(held_out), dtype=np.int64))
+        known = Batches(self.held_out, codec, latents, config, self.device).whole()
+        x, real = known.read, known.real
 
         def checkpoint(fit: Fit[Denoiser]) -> Checkpoint:
             denoiser = fit.averaged()

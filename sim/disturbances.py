@@ -1,4 +1,4 @@
-"""All disturbances by name, and the suite that measures a policy under each of them."""
+"""All disturbances by name, and the suites that measure a policy under them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from df_policy.sim.disturbed import Disturbance, Effect, Episode
 CLEAN = "clean"
 """The condition with no disturbance at all."""
 MOST_DELAY_MS = 500
+_LONGER = 3
+"""Long episodes last four times as long as those that policies are trained on."""
 
 _BLACK = faults.Black
 _ALL: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
@@ -51,11 +53,19 @@ _ALL: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
     ),
     ("action_lost", "for 300 ms no action reaches the robot", faults.ActionLost),
 )
-KNOWN = {name: Disturbance(name, about, begin) for name, about, begin in _ALL}
+_LONG: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
+    ("pauses", "the robot is paused now and then: four times as long in all", faults.Pauses),
+    ("waits_after", "three lengths more, in which nothing is left to do", faults.WaitsAfter),
+)
+_SHORT_KNOWN = {name: Disturbance(name, about, begin) for name, about, begin in _ALL}
+_LONG_KNOWN = {name: Disturbance(name, about, begin, _LONGER) for name, about, begin in _LONG}
+KNOWN = _SHORT_KNOWN | _LONG_KNOWN
 DELAY = "delay"
 
 SUITES: dict[str, tuple[str, ...]] = {
-    "robustness": (CLEAN, *KNOWN, *(f"{DELAY}:{late_ms}" for late_ms in (100, 300, 500)))
+    "robustness": (CLEAN, *_SHORT_KNOWN, *(f"{DELAY}:{ms}" for ms in (100, 300, 500))),
+    "long": (CLEAN, *_LONG_KNOWN),
+    "reactivity": (CLEAN, "fruit_moved", "fruit_slips", "fruit_knocked"),
 }
 """Suite -> its conditions, one after the other."""
 

@@ -30,6 +30,8 @@ class Episode:
     spec: RobotSpec
     steps: int
     """Actions in the episode; step n is the n-th action and the observation after it."""
+    task_steps: int
+    """Actions that the task itself allows; fewer than `steps` where a disturbance takes time."""
     rng: np.random.Generator
     """Its own, drawn from the episode's seed and the disturbance's name."""
     stage: Stagehand | None
@@ -68,6 +70,11 @@ class Effect:
     since: int | None = None
     """The step at which it acted first, once it has."""
 
+    def holds(self, step: int) -> bool:
+        """Whether somebody holds the robot instead of the action of `step`; the sender knows."""
+        del step
+        return False
+
     def touch(self, step: int) -> None:
         """Reach into the scene, just before the action of `step` is carried out."""
 
@@ -90,6 +97,8 @@ class Disturbance:
     about: str
     begin: Callable[[Episode], Effect]
     """Draws what will happen in an episode."""
+    longer: int = 0
+    """By how many of its own lengths the episode becomes longer."""
 
 
 class Disturbed:
@@ -133,7 +142,7 @@ class Disturbed:
     @property
     def episode_steps(self) -> int:
         """Actions in one episode, the same for all."""
-        return self._inner.episode_steps
+        return self._inner.episode_steps * (1 + sum(one.longer for one in self._disturbances))
 
     @property
     def since_s(self) -> dict[str, float]:
@@ -161,9 +170,12 @@ class Disturbed:
 
         A sender that loses an action is not told: as on a real robot nothing acknowledges a
         target, and what became of it shows in the observations alone. So a lost action is still
-        returned as sent, within the limits that hold between one action sent and the next.
+        returned as sent, within the limits that hold between one action sent and the next. Who
+        holds the robot on purpose does it by sending its last target again.
         """
         self._step += 1
+        if any(effect.holds(self._step) for effect in self._effects.values()):
+            action = self._sent
         reaching = action
         for effect in self._effects.values():
             effect.touch(self._step)
@@ -188,7 +200,7 @@ class Disturbed:
 
     def _episode(self, seed: int, name: str) -> Episode:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        return Episode(self.spec, self.episode_steps, rng, self._stage)
+        return Episode(self.spec, self.episode_steps, self._inner.episode_steps, rng, self._stage)
 
     def _through(self, seen: Observation) -> Observation:
         for effect in self._effects.values():

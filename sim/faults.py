@@ -1,4 +1,4 @@
-"""Disturbances between robot and policy: cameras that fail, late observations, lost actions."""
+"""Disturbances between robot and policy: failing cameras, late observations, actions, pauses."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy as np
 
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Image, Observation
-from df_policy.sim.disturbed import Effect, Episode
+from df_policy.sim.disturbed import FIRST_S, Effect, Episode
 
 BLACK_S = 3.0
 LOST_S = 0.3
 NOISE = 20.0
 """Standard deviation of the noise on each pixel, of 255."""
+_PAUSES = (3, 8)
+"""How many there are, at least and at most."""
 _WHITE_BALANCE = (0.75, 1.3)
 _HUE_DEG = 12.0
 """An apple that is turned farther would be an orange."""
@@ -164,6 +166,45 @@ class ActionLost(Effect):
             return action
         self.since = self._steps.start
         return held
+
+
+class Pauses(Effect):
+    """Somebody presses pause now and then: the robot is held, and whoever drives it knows.
+
+    All the time by which the episode is longer goes into them, so that the time for moving stays
+    the same.
+    """
+
+    def __init__(self, episode: Episode) -> None:
+        """Draws how many there are, when each begins, and how they share the time."""
+        rng = episode.rng
+        moving, still = episode.task_steps, episode.steps - episode.task_steps
+        count = int(rng.integers(_PAUSES[0], _PAUSES[1] + 1))
+        begins = rng.integers(episode.step_at(FIRST_S), moving, count)
+        ends = np.array([0, *np.sort(rng.integers(0, still + 1, count - 1)), still])
+        held = np.repeat(begins, ends[1:] - ends[:-1])
+        self._held = np.insert(np.zeros(moving, bool), held, True)
+
+    def holds(self, step: int) -> bool:
+        """In a pause."""
+        held = step <= len(self._held) and bool(self._held[step - 1])
+        if held and self.since is None:
+            self.since = step
+        return held
+
+
+class WaitsAfter(Effect):
+    """Nothing happens, but the episode goes on: who has finished must not begin again."""
+
+    def __init__(self, episode: Episode) -> None:
+        """Nothing to draw."""
+        self._over = episode.task_steps + 1
+
+    def see(self, step: int, seen: Observation) -> Observation:
+        """All of it; only since when is noted."""
+        if step >= self._over:
+            self.since = self._over
+        return seen
 
 
 def _as_image(values: np.ndarray) -> Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import mink
 import mujoco
 import numpy as np
@@ -103,6 +105,18 @@ class Tracker:
         q = self._configuration.q + velocity * self._dt_s
         self.place(q)
         return bool(np.abs(self._tool.compute_error(self._configuration)).max() > _CLOSE_ENOUGH)
+
+
+def forward(q_rad: Joints) -> Pose:
+    """Where the tool is at these joint positions."""
+    tracker = _forward_tracker()
+    tracker.place(q_rad)
+    return tracker.tool
+
+
+@cache
+def _forward_tracker() -> Tracker:
+    return Tracker(1.0)
 
 
 def tool_pose(data: mujoco.MjData) -> Pose:

@@ -13,13 +13,12 @@ from df_policy.commands.options import Options
 from df_policy.commands.part import run_part
 from df_policy.commands.studies import (
     BENCHMARKS,
-    MISHAPS,
-    RECORDED,
-    SUITE,
     Point,
+    Recording,
     Run,
     Study,
     points_of,
+    recordings_of,
     runs_of,
 )
 from df_policy.errors import DfPolicyError, nearest
@@ -27,8 +26,8 @@ from df_policy.errors import DfPolicyError, nearest
 FIRST_SEED = 10_000
 """Neither recorded, nor seen by the evaluations during training, nor used to choose settings."""
 
-_RECORD_S, _EPISODE_S, _START_S = 1.3, 1.6, 10.0
-"""Seconds for a demonstration (two workers), for an episode played, for a process to start."""
+_EPISODE_S, _START_S = 1.6, 10.0
+"""Seconds for an episode played, and for a process to start."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,10 +74,9 @@ class Benchmark:
         self.seed, self.episodes = int(options.seed), int(options.episodes)
         self._workers = int(options.workers)
 
-    @property
-    def recording(self) -> Path:
-        """Of the demonstrations that all trainings use."""
-        return self.out / "recording.zarr"
+    def recording(self, recording: Recording) -> Path:
+        """Of demonstrations."""
+        return self.out / f"{recording.name}.zarr"
 
     def folder(self, run: Run) -> Path:
         """Of a training."""
@@ -95,7 +93,8 @@ class Benchmark:
 
     def jobs(self, studies: Sequence[Study]) -> Iterator[Job]:
         """All parts of these studies, in an order in which they can be done."""
-        yield Job("recording", _RECORD_S * RECORDED, self._is_recorded, self._record)
+        for recording in recordings_of(runs_of(studies)):
+            yield self._recording(recording)
         for run in runs_of(studies):
             yield self._training(run)
         for point in points_of(studies):
@@ -104,31 +103,35 @@ class Benchmark:
     def is_evaluated(self, point: Point) -> bool:
         """Whether the figures are there, of this checkpoint and these episodes."""
         from df_policy.commands.results import conditions_of, fingerprint, read
-        from df_policy.sim.disturbances import SUITES
 
         file = self.figures(point)
         if not file.is_file() or not self._is_trained(point.run):
             return False
         held = read(file)
-        wanted = SUITES[SUITE[0].partition("=")[2]] if point.options == SUITE else ("clean",)
         return (
             held.get("weights") == fingerprint(str(self.checkpoint(point)))
             and (held.get("first_seed"), held.get("episodes")) == (self.seed, self.episodes)
-            and set(conditions_of(held)) == set(wanted)
+            and set(conditions_of(held)) == set(conditions_at(point))
         )
 
-    def _is_recorded(self) -> bool:
-        from df_policy.data.reader import EpisodeStore
+    def _recording(self, recording: Recording) -> Job:
+        path = self.recording(recording)
 
-        try:
-            return len(EpisodeStore.open(self.recording)) >= RECORDED
-        except DfPolicyError:
-            return False
+        def is_done() -> bool:
+            from df_policy.data.reader import EpisodeStore
 
-    def _record(self) -> None:
-        command = ["df_policy.teleop.record", "--device=scripted", f"--task={self.task}"]
-        words = [f"--episodes={RECORDED}", f"--out={self.recording}", *MISHAPS]
-        run_part("recording", command, words)
+            try:
+                return len(EpisodeStore.open(path)) >= recording.episodes
+            except DfPolicyError:
+                return False
+
+        def record() -> None:
+            task = recording.task or self.task
+            command = ["df_policy.teleop.record", "--device=scripted", f"--task={task}"]
+            words = [f"--episodes={recording.episodes}", f"--out={path}", *recording.options]
+            run_part(recording.name, command, words)
+
+        return Job(recording.name, recording.episode_s * recording.episodes, is_done, record)
 
     def _training(self, run: Run) -> Job:
         def train() -> None:
@@ -138,7 +141,8 @@ class Benchmark:
                 words.append(f"--encoder-from={out.parent / run.encoder_from}")
             if (out / "run.json").exists():
                 words.append("--resume")
-            options = [f"--data={self.recording}", "--run.evaluate-every=0", *words]
+            data = [str(self.recording(recording)) for recording in run.recordings]
+            options = ["--data", *data, "--run.evaluate-every=0", *words]
             run_part(f"training {run.name}", ["df_policy", "train"], options)
 
         return Job(f"training {run.name}", 60 * run.minutes, lambda: self._is_trained(run), train)
@@ -160,11 +164,19 @@ class Benchmark:
             command = ["df_policy", "evaluate", str(self.checkpoint(point))]
             run_part(f"evaluating {point.key}", command, words)
 
-        from df_policy.sim.disturbances import SUITES
+        from df_policy.sim.disturbances import parse
 
-        conditions = len(SUITES["robustness"]) if point.options == SUITE else 1
-        seconds = _START_S + _EPISODE_S * conditions * self.episodes / self._workers
+        lengths = sum(1 + sum(one.longer for one in parse(name)) for name in conditions_at(point))
+        seconds = _START_S + _EPISODE_S * lengths * self.episodes / self._workers
         return Job(f"evaluating {point.key}", seconds, lambda: self.is_evaluated(point), evaluate)
+
+
+def conditions_at(point: Point) -> tuple[str, ...]:
+    """The conditions that an evaluation plays."""
+    from df_policy.sim.disturbances import SUITES
+
+    suites = [option.partition("=")[2] for option in point.options if "--suite=" in option]
+    return SUITES[suites[0]] if suites else ("clean",)
 
 
 def chosen(task: str, only: Sequence[str] | None) -> tuple[Study, ...]:

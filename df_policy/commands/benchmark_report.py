@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from df_policy.commands.plots import curve, rates
-from df_policy.commands.results import Figures, conditions_of, interval_of, rate_of, read
+from df_policy.commands.results import CLEAN, Figures, conditions_of, interval_of, rate_of, read
 from df_policy.commands.studies import Point, Study
 from df_policy.evaluate import compare
 from df_policy.files import write_text
@@ -29,6 +29,7 @@ class Row:
     number: float | None
     """Where it stands on the study's axis, if that has numbers."""
     figures: Figures
+    condition: str = CLEAN
 
 
 def write(benchmark: Benchmark, studies: Sequence[Study]) -> list[Path]:
@@ -56,9 +57,17 @@ def _rows(benchmark: Benchmark, study: Study) -> list[Row]:
         number = _number(study, point, held["trained"].get("minutes"))
         conditions = conditions_of(held)
         for condition, figures in conditions.items():
-            label = condition if len(conditions) > 1 else point.label
-            rows.append(Row(label if number is None else f"{number:g}", number, figures))
+            label = point.label if number is None else f"{number:g}"
+            if len(conditions) > 1:
+                label = f"{label}, {condition}" if len(study.points) > 1 else condition
+            rows.append(Row(label, number, figures, condition))
     return rows
+
+
+def _rival(rows: Sequence[Row], row: Row) -> Row:
+    """What a row is compared with: the first one of its condition, or of all."""
+    first = next(other for other in rows if other.condition == row.condition)
+    return rows[0] if first is row else first
 
 
 def _number(study: Study, point: Point, minutes: float | None) -> float | None:
@@ -81,8 +90,8 @@ def _page(benchmark: Benchmark, done: dict[Study, list[Row]]) -> str:
         f"# Benchmark {benchmark.task}",
         "",
         f"{benchmark.episodes} episodes each, seeds {benchmark.seed} to {last}, judged once, at "
-        "the end. The interval is Wilson's, 95 %. p is that of McNemar's exact test against the "
-        "first row, seed by seed.",
+        "the end. The interval is Wilson's, 95 %. p is that of McNemar's exact test, seed by "
+        "seed, against the first row of the same condition; for that row, against the first.",
     ]
     for study, rows in done.items():
         first = study.axis or "what"
@@ -93,7 +102,7 @@ def _page(benchmark: Benchmark, done: dict[Study, list[Row]]) -> str:
         ]
         for row in rows:
             alone = row is rows[0]
-            p = "" if alone else f"{compare(rows[0].figures, row.figures).p_value:.2g}"
+            p = "" if alone else f"{compare(_rival(rows, row).figures, row.figures).p_value:.2g}"
             worst = next((f"{n} {why}" for why, n in row.figures["failures"].items()), "")
             cells = (row.label, rate_of(row.figures), interval_of(row.figures), p, worst)
             lines.append(f"| {' | '.join(cells)} |")

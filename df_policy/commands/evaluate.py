@@ -44,8 +44,9 @@ def parser() -> argparse.ArgumentParser:
     )
     conditions.add_argument(
         "--suite",
-        help="robustness: without a disturbance and with each, one after the other; given again "
-        "with the same --json, what is finished is not played again",
+        help="robustness: without a disturbance and with each, one after the other; reactivity: "
+        "with those of fruit; long: episodes of four times the length; given again with the same "
+        "--json, what is finished is not played again",
     )
     options.add_argument("--json", type=Path, help="write the figures to this file")
     options.add_argument(
@@ -57,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
         help="MP4 of the first episodes (default, but not of a suite: beside the --json file)",
     )
     options.add_argument("--film-episodes", type=natural, default=2, help="0 for no film")
+    options.add_argument("--device", default="cpu", help="where the policy runs")
+    _add_sampler(options)
+    return options
+
+
+def _add_sampler(options: argparse.ArgumentParser) -> None:
+    """How plans are sampled, where that is not to be as the checkpoint says."""
     options.add_argument("--steps", type=positive, help="denoising steps a token")
     options.add_argument("--samples", type=positive, help="plans drawn for one decision")
     options.add_argument("--horizon", type=positive, help="tokens planned ahead")
@@ -73,8 +81,16 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--trust", choices=("always", "by_surprise"), help="whether every image is believed"
     )
-    options.add_argument("--device", default="cpu", help="where the policy runs")
-    return options
+    options.add_argument(
+        "--histories",
+        type=naturals,
+        help="plan from only so many of the newest tokens too, each of a list such as 4,1",
+    )
+    options.add_argument(
+        "--history-weights",
+        type=numbers,
+        help="of the whole past and of each of --histories, such as 0.5,0.25,0.25",
+    )
 
 
 class _Perturb(argparse.Action):
@@ -111,6 +127,16 @@ def natural(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
     return value
+
+
+def naturals(text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between them."""
+    return tuple(natural(part) for part in text.split(","))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    return tuple(float(part) for part in text.split(","))
 
 
 def main(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a benchmark consists of: trainings, evaluations of them, and the studies that show them.
+"""What a benchmark consists of: recordings, trainings, evaluations, and the studies of them.
 
 A study is a line of a table; adding one needs no other change.
 """
@@ -9,10 +9,37 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+RECORDED = 400
+"""Demonstrations in a recording of whole tasks."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Demonstrations that the scripted operator gives."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    """Of the recorder, beside the task."""
+    task: str = ""
+    """Another one than the benchmark's."""
+    episodes: int = RECORDED
+    episode_s: float = 1.3
+    """About how long one takes, with two workers."""
+
+
+WITH_MISHAPS = Recording(
+    "recording",
+    ("--perturb=fruit_slips,fruit_knocked,fruit_moved", "--perturb-share=0.3"),
+)
+"""Whole tasks; in some a mishap befalls the operator, who mends it."""
+_PLAIN = Recording("recording_plain")
+_REGRASPS = Recording("recording_regrasps", task="fruit_swap_regrasp", episodes=360, episode_s=0.3)
+"""About as many mended mishaps as in the first, each alone."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """One training on the recording."""
+    """One training."""
 
     name: str
     preset: str
@@ -22,6 +49,8 @@ class Run:
     """The run whose encoder is the same one, so that it need not be trained again."""
     minutes: float = 12.5
     """About how long it takes: 20,000 steps of the denoiser; see tests/benchmarks/RESULTS.md."""
+    recordings: tuple[Recording, ...] = (WITH_MISHAPS,)
+    """What it is trained on; the first is of the benchmark's own task."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +67,8 @@ class Point:
     def key(self) -> str:
         """The name of its file: points of the same key are one evaluation."""
         words = [f"step_{self.step}"] if self.step else []
-        words += [option.strip("-").replace("=", "_") for option in self.options]
+        changes = str.maketrans("=,", "__")
+        words += [option.strip("-").translate(changes) for option in self.options]
         return "-".join([self.run.name, *words])
 
 
@@ -58,11 +88,9 @@ class Study:
     """Whether the number grows by factors."""
 
 
-RECORDED = 400
-"""Demonstrations in the recording."""
-MISHAPS = ("--perturb=fruit_slips,fruit_knocked,fruit_moved", "--perturb-share=0.3")
-"""What befalls the operator in it."""
 SUITE = ("--suite=robustness",)
+_LONG = ("--suite=long",)
+_REACTIVITY = ("--suite=reactivity",)
 KEPT = (1000, 2000, 4000, 6000, 8000, 12000, 16000, 20000)
 """Steps at which the main run's checkpoints are evaluated."""
 
@@ -77,12 +105,30 @@ _OTHERS = (
     "attention_noncausal",
 )
 _BASELINES = {name: Run(name, f"fruit_swap_{name}", encoder_from=_MAIN.name) for name in _OTHERS}
+_NO_PAUSES = Run(
+    "no_pauses", "fruit_swap", ("--policy-fit.pauses=0",), encoder_from=_MAIN.name, minutes=12.5
+)
+_ONLY_PLAIN = Run("plain", "fruit_swap", minutes=17.0, recordings=(_PLAIN,))
+_APART = Run("regrasps", "fruit_swap", minutes=17.0, recordings=(_PLAIN, _REGRASPS))
 
 
 def _fewer(demonstrations: int) -> Run:
     options = (f"--run.episodes={demonstrations}",)
     return Run(f"fruit_swap_{demonstrations}", "fruit_swap", options, minutes=17.0)
 
+
+def _composed(tokens: str, weights: str) -> tuple[str, ...]:
+    """The whole past and only so many of its newest tokens, each with its weight."""
+    return (f"--histories={tokens}", f"--history-weights={weights}")
+
+
+_HISTORIES = (
+    ("1", "0.75,0.25"),
+    ("1", "0.5,0.5"),
+    ("4", "0.75,0.25"),
+    ("4", "0.5,0.5"),
+    ("4,1", "0.5,0.25,0.25"),
+)
 
 FRUIT_SWAP: tuple[Study, ...] = (
     Study(
@@ -127,6 +173,42 @@ FRUIT_SWAP: tuple[Study, ...] = (
         axis="denoising steps a token",
         log=True,
     ),
+    Study(
+        "long",
+        "Episodes four times as long: the policy, without pauses in training, and with memory in "
+        "a window.",
+        (
+            Point("fruit_swap", _MAIN, _LONG),
+            Point("no_pauses", _NO_PAUSES, _LONG),
+            Point("attention", _BASELINES["attention"], _LONG),
+        ),
+    ),
+    Study(
+        "recovery",
+        "Where recoveries are learnt from: mishaps inside whole swaps, short regrasps apart, and "
+        "those with a plan from the newest token besides, or none at all.",
+        (
+            Point("mishaps inside", _MAIN, _REACTIVITY),
+            Point("regrasps apart", _APART, _REACTIVITY),
+            Point("regrasps apart, histories", _APART, (*_REACTIVITY, *_composed(*_HISTORIES[1]))),
+            Point("neither", _ONLY_PLAIN, _REACTIVITY),
+        ),
+    ),
+    Study(
+        "histories",
+        "Plans from the whole past alone, and together with those from few or one of its tokens.",
+        (
+            Point("whole", _MAIN, _REACTIVITY),
+            *(
+                Point(
+                    f"whole + {tokens} ({weights})",
+                    _MAIN,
+                    (*_REACTIVITY, *_composed(tokens, weights)),
+                )
+                for tokens, weights in _HISTORIES
+            ),
+        ),
+    ),
 )
 
 BENCHMARKS: dict[str, tuple[Study, ...]] = {"fruit_swap": FRUIT_SWAP}
@@ -148,6 +230,11 @@ def runs_of(studies: Iterable[Study]) -> list[Run]:
                 needed.setdefault(point.run.encoder_from, known[point.run.encoder_from])
             needed.setdefault(point.run.name, point.run)
     return list(needed.values())
+
+
+def recordings_of(runs: Iterable[Run]) -> list[Recording]:
+    """Every recording that the runs need, once."""
+    return list(dict.fromkeys(recording for run in runs for recording in run.recordings))
 
 
 def points_of(studies: Iterable[Study]) -> list[Point]:

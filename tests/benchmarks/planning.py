@@ -1,7 +1,8 @@
 """How long one decision takes, by sampler: `python tests/benchmarks/planning.py`.
 
 One CPU thread; memory update and all denoising; images and poses are made up. Ratios are to the
-first row.
+first row. Then the same late in an episode, by how many decisions came before: a ratio of 1 says
+that a decision costs no more the longer an episode lasts.
 """
 
 import argparse
@@ -34,8 +35,13 @@ SAMPLERS = (
 )
 
 
-def measure(policy: Policy, decisions: int) -> np.ndarray:
-    """Milliseconds of each decision, after ten that do not count."""
+LATE = (448, 1792)
+"""Decisions before those that are measured: in one episode of four lengths, and of sixteen."""
+
+
+def measure(policy: Policy, decisions: int, before: int = 10) -> np.ndarray:
+    """Milliseconds of each decision of one episode, after some that do not count."""
+    policy.reset(0)
     rng = np.random.default_rng(0)
     images = {
         name: rng.integers(0, 255, (*size, 3), dtype=np.uint8)
@@ -47,11 +53,11 @@ def measure(policy: Policy, decisions: int) -> np.ndarray:
     seen = replace(seen, before=seen)  # policies of two frames ask for it
     executed = [seen.hold()] * policy.every
     taken = []
-    for _ in range(10 + decisions):
+    for call in range(before + decisions):
         begin = time.perf_counter()
-        policy.plan(seen, executed)
+        policy.plan(seen, executed if call else [])
         taken.append(1e3 * (time.perf_counter() - begin))
-    return np.array(taken[10:])
+    return np.array(taken[before:])
 
 
 def main() -> None:
@@ -68,7 +74,13 @@ def main() -> None:
         first = first or p50
         row = (sampler.samples, sampler.horizon, sampler.steps, sampler.matrix)
         table.add_row(*map(str, row), f"{p50:.2f}", f"{p99:.2f}", f"{p50 / first:.2f}")
-    Console().print(table)
+    late = Table("decisions before", "p50 [ms]", "ratio")
+    policy = Policy(trained)
+    early = float(np.percentile(measure(policy, given.decisions), 50))
+    for before in LATE:
+        p50 = float(np.percentile(measure(policy, given.decisions, before), 50))
+        late.add_row(str(before), f"{p50:.2f}", f"{p50 / early:.2f}")
+    Console().print(table, late)
 
 
 if __name__ == "__main__":

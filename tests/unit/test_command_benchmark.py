@@ -1,5 +1,6 @@
 """A benchmark is a table of studies: each can be done, in order, once, and is shown as it is."""
 
+import argparse
 import dataclasses
 import json
 
@@ -18,10 +19,16 @@ from df_policy.commands.studies import (
     Run,
     Study,
     points_of,
+    recordings_of,
     runs_of,
 )
+from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 from df_policy.evaluate import EpisodeResult, summary
+from df_policy.policy import scheduling_matrix
+from df_policy.sim.disturbances import parse
+from df_policy.sim.tasks import find
+from df_policy.teleop import record
 
 STUDIES = [study for studies in BENCHMARKS.values() for study in studies]
 RUNS = {run.name: run for run in runs_of(STUDIES)}
@@ -33,6 +40,11 @@ COUNTS = Study(
     (Point("20", TINY, step=20), Point("10", TINY, step=10)),
     axis="minutes of training",
     number="minutes",
+)
+RIVALS = Study(
+    "rivals",
+    "Under disturbances.",
+    (Point("a", TINY, ("--suite=long",)), Point("b", TINY, ("--suite=long", "--steps=2"))),
 )
 CONDITIONS = Study("conditions", "By condition.", (Point("tiny", TINY, SUITE),))
 
@@ -54,11 +66,29 @@ def test_every_training_is_one_that_train_takes(name):
             assert getattr(config.run, part) == getattr(owner.run, part)
 
 
+@pytest.mark.parametrize(
+    "recording", recordings_of(RUNS.values()), ids=lambda recording: recording.name
+)
+def test_every_recording_is_one_that_the_recorder_takes(recording):
+    options = record.parser().parse_args(["--out=a.zarr", *recording.options])
+    assert all(not one.longer for one in parse(options.perturb))
+    assert find(recording.task or "fruit_swap").name.startswith("fruit_swap")
+
+
+def test_a_run_has_its_encoder_from_one_on_the_same_recordings():
+    for run in RUNS.values():
+        assert run.recordings[0].task == ""
+        if run.encoder_from:
+            assert run.recordings == RUNS[run.encoder_from].recordings
+
+
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_every_evaluation_is_one_that_evaluate_takes(study):
     for point in study.points:
-        evaluate.parser().parse_args(["somewhere", *point.options])
+        options = evaluate.parser().parse_args(["somewhere", *point.options])
         config = parsed(point.run)
+        sampler = sampler_of(config.sampler, options)
+        scheduling_matrix(sampler, config.diffusion.levels)
         if point.step:
             assert point.step % config.run.keep_every == 0
             assert point.step <= config.policy_fit.steps
@@ -72,6 +102,8 @@ def test_the_studies_are_those_that_were_asked_for():
     labels = {name: {point.label for point in study.points} for name, study in by_name.items()}
     assert labels["demonstrations"] == {"25", "50", "100", "240", "400"}
     assert labels["steps"] == {"1", "2", "4", "10", "25"}
+    assert labels["long"] == {"fruit_swap", "no_pauses", "attention"}
+    assert len(labels["recovery"]) == 4
     assert len(by_name) == len(BENCHMARKS["fruit_swap"])
 
 
@@ -80,6 +112,16 @@ def test_points_of_one_key_are_the_same_evaluation():
     for point in points_of(STUDIES) + [p for study in STUDIES for p in study.points]:
         what = (point.run, point.options, point.step)
         assert seen.setdefault(point.key, what) == what
+
+
+def sampler_of(stored: SamplerConfig, options: argparse.Namespace) -> SamplerConfig:
+    """As `evaluate` makes it."""
+    given = {
+        name: value
+        for name, value in vars(options).items()
+        if hasattr(stored, name) and value is not None
+    }
+    return dataclasses.replace(stored, **given)
 
 
 def build(out, *words):
@@ -92,7 +134,8 @@ def test_the_parts_come_in_an_order_in_which_they_can_be_done(tmp_path):
     assert names[0] == "recording"
     assert len(set(names)) == len(names)
     kinds = [name.split()[0] for name in names[1:]]
-    assert kinds == sorted(kinds, key=["training", "evaluating"].index)
+    kinds = [kind.split("_")[0] for kind in kinds]
+    assert kinds == sorted(kinds, key=["recording", "training", "evaluating"].index)
     for run in RUNS.values():
         if run.encoder_from:
             assert names.index(f"training {run.encoder_from}") < names.index(
@@ -195,6 +238,21 @@ def test_a_suite_is_a_row_a_condition(made):
     write(made, [CONDITIONS])
     page = (made.out / "benchmark.md").read_text()
     assert all(f"| {name} | 1 of 4" in page for name in benchmark_suite())
+
+
+def test_several_suites_are_compared_condition_by_condition(made):
+    one, two = RIVALS.points
+    solved = {"clean": {7, 8, 9, 10}, "pauses": {7, 8, 9, 10}, "waits_after": {7}}
+    leave(made, one, {"conditions": {name: results(won) for name, won in solved.items()}})
+    solved["pauses"] = set()
+    leave(made, two, {"conditions": {name: results(won) for name, won in solved.items()}})
+    write(made, [RIVALS])
+    lines = (made.out / "benchmark.md").read_text().splitlines()
+    p = {cells[1].strip(): cells[4].strip() for line in lines if len(cells := line.split("|")) > 4}
+    assert p["a, clean"] == ""
+    assert p["a, waits_after"] == "0.25"
+    assert p["b, clean"] == p["b, waits_after"] == "1"
+    assert p["b, pauses"] == "0.12"
 
 
 def test_a_study_that_is_none_is_answered_with_the_nearest(tmp_path):

@@ -86,6 +86,41 @@ class LateWorld(World):
         return Observation(stamp, {}, {}, none, none, self.sent.tool, self.sent.gripper_m)
 
 
+class Holding(World):
+    """Holds the robot for a while, and says so."""
+
+    pause = range(6, 13)
+
+    def step(self, action):
+        return super().step(self.sent if self.steps in self.pause else action)
+
+
+class Committing(Leaper):
+    """Asks for a way that keeps below the speed limit, with one action under way."""
+
+    every, commit = 2, 1
+
+    def plan(self, observation, executed, committed=()):
+        self.calls.append((observation.stamp_ns, list(executed)))
+        self.committed.append(list(committed))
+        now, here = observation.stamp_ns, observation.tool.position_m[0]
+        goals = [Action(Pose.of([here + x, 0, 0.3], [0, 0, 0, 1]), -0.01) for x in ALONG]
+        return Plan(now, SPEC.period_ns, np.stack([goal.row() for goal in goals]), now)
+
+
+ALONG = 0.005 * np.arange(1, 17)
+
+
+def test_while_the_robot_is_held_nothing_of_a_plan_is_under_way():
+    planner, world = Committing(), Holding()
+    run_episode(planner, world, 0)
+    for number, step in enumerate(range(0, 20, 2)):
+        last_was_held = step - 1 in world.pause
+        assert len(planner.committed[number]) == (0 if last_was_held or not number else 1)
+    held = planner.calls[5][1]
+    assert len({action.tool.position_m[0] for action in held}) == 1
+
+
 class Counter(Leaper):
     """Plans x in millimetres: the time at which each action should be reached."""
 

@@ -421,10 +421,64 @@ def test_a_name_that_is_none_is_answered_with_what_was_meant(names, said):
         parse(names)
 
 
-def test_every_name_has_a_line_and_a_place_in_the_suite():
+def lasting(names, seed):
+    """An episode to its end: what was sent, and the environment."""
+    world = Disturbed(LongTinyWorld(), parse(names))
+    world.reset(seed)
+    return [world.step(action)[1] for action in wander(world.episode_steps)], world
+
+
+@FEW
+@given(SEEDS)
+def test_pauses_take_three_lengths_and_leave_the_task_its_own(seed):
+    sent, world = lasting("pauses", seed)
+    assert world.episode_steps == len(world.inner.reached) == 4 * STEPS
+    asked = wander(4 * STEPS)
+    limited = [world.spec.limit(a, b, 0.1) for a, b in zip(asked[1:], sent[:-1], strict=True)]
+    moving = [same_action(a, b) for a, b in zip(limited, sent[1:], strict=True)]
+    held = [same_action(a, b) for a, b in pairwise(sent)]
+    assert all(a != b for a, b in zip(moving, held, strict=True))
+    assert sum(held) == 3 * STEPS
+    begin = began(world, "pauses")
+    assert begin > 10 * FIRST_S
+    assert held.index(True) + 2 == begin
+    assert 1 <= sum(b and not a for a, b in pairwise(held)) <= 8
+
+
+@FEW
+@given(SEEDS)
+def test_a_pause_tells_the_sender_and_is_the_same_for_everyone(seed):
+    """Unlike a lost action, it is known: what is returned as sent is what reached the robot."""
+    sent, world = lasting("pauses", seed)
+    spec, reached, before = world.spec, world.inner.reached, None
+    for action, said in zip(reached, sent, strict=True):
+        if before is not None:
+            assert same_action(spec.limit(action, before, 0.1), said)
+        before = said
+    both, other = lasting("pauses,colour", seed)
+    assert world.since_s["pauses"] == other.since_s["pauses"]
+    assert all(same_action(a, b) for a, b in zip(sent, both, strict=True))
+
+
+def test_waiting_changes_nothing_but_how_long_the_episode_is():
+    sent, world = lasting("waits_after", 0)
+    plain = LongTinyWorld()
+    plain.reset(0)
+    assert world.episode_steps == 4 * STEPS
+    assert began(world, "waits_after") == STEPS + 1
+    for action, said in zip(wander(4 * STEPS), sent, strict=True):
+        assert same_action(plain.step(action)[1], said)
+    assert lasting("pauses,waits_after", 0)[1].episode_steps == 7 * STEPS
+
+
+def test_every_name_has_a_line_and_a_place_in_a_suite():
     assert list(descriptions()) == [*KNOWN, "delay:MS"]
+    assert set(SUITES["reactivity"]) < set(SUITES["robustness"])
+    longer = {name for name, one in KNOWN.items() if one.longer}
+    assert set(SUITES["long"]) == {"clean", *longer}
     suite = SUITES["robustness"]
     assert suite[0] == "clean"
-    assert set(KNOWN) < set(suite)
+    assert set(KNOWN) - longer < set(suite)
+    assert not longer & set(suite)
     assert [one.name for name in suite for one in parse(name)] == list(suite[1:])
     assert parse("clean") == parse("") == ()

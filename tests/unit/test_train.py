@@ -10,12 +10,14 @@ import torch
 from training_data import SPEC, TINY, make_checkpoint, make_demonstrations, tiny
 
 from df_policy import checkpoint, train
+from df_policy.batches import Batches
 from df_policy.config import PolicyFitConfig
 from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
 from df_policy.held_out import held_out_error
 from df_policy.policy import Policy
 from df_policy.presets import PRESETS
+from df_policy.reading import Reading
 from df_policy.train import Hooks, StoppedError, Training, kept
 
 
@@ -128,7 +130,7 @@ def test_every_checkpoint_is_measured_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["fruit_swap", "fruit_swap_memoryless_two"])
-def test_what_is_learnt_is_what_is_met(tmp_path, name):
+def test_what_is_learnt_is_what_is_met(name):
     """The tokens of a recording are those that a policy makes when it sees the same."""
     config, data = tiny(name), make_demonstrations()
     trained = make_checkpoint(config=config)
@@ -136,9 +138,9 @@ def test_what_is_learnt_is_what_is_met(tmp_path, name):
     policy._calls, codec = 1, trained.codec
     images = {camera: torch.from_numpy(rows) for camera, rows in data.images.items()}
     latents = codec.latents(images)
-    training = Training(data, config, tmp_path, {}, Hooks())
+    batches = Batches(data, codec, latents, config, torch.device("cpu"))
     token = 2
-    x, _ = training._tokens(codec, latents, [data.episode(1)], np.array([3]))
+    x = batches.tokens([Reading.of(data.episode(1))], np.array([3]), config.token.window).read
     row = int(data.starts[1]) + 3 + token * codec.chunk
     seen = dataclasses.replace(frame(data, row), before=frame(data, row - 1))
     executed = [Action.from_row(data.action[i].astype(float)) for i in range(row - 8, row)]
