@@ -27,7 +27,6 @@ Progress = Callable[[int, int], None]
 """Told how many frames of how many are decoded."""
 
 _CACHE_VARIABLE = "DF_POLICY_CACHE"
-_BLOCK_FRAMES = 256
 _FINGERPRINT_COLUMNS = ("stamp_ns", "received_ns", "action")
 
 
@@ -100,6 +99,8 @@ def load_cache(
     for index, (end, length) in enumerate(zip(store.ends, store.lengths, strict=True)):
         rows = {name: array[end - length : end] for name, array in arrays.items()}
         episode.check(rows, store.spec, f"episode {index} of {store.path}")
+        store.prove(index, rows)
+        store.prove_label(index)
     place = _place(store, arrays, cache_root)
     if not place.is_dir():
         _build(store, place, progress)
@@ -169,9 +170,9 @@ def _decode(store: EpisodeStore, folder: Path, progress: Progress | None) -> Non
         target: Any = np.lib.format.open_memmap(
             folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape
         )
-        for start in range(0, store.frames, _BLOCK_FRAMES):
-            stop = min(start + _BLOCK_FRAMES, store.frames)
-            target[start:stop] = store.rows(name, start, stop)
-            if progress is not None:
-                progress(number * store.frames + stop, total)
+        for index in range(len(store)):
+            for start, rows in store.blocks(name, index):
+                target[start : start + len(rows)] = rows
+                if progress is not None:
+                    progress(number * store.frames + start + len(rows), total)
         target.flush()

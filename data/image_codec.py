@@ -84,8 +84,10 @@ class WebpCodec(ArrayBytesCodec):
             )
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        image = await asyncio.to_thread(imagecodecs.webp_decode, chunk_data.to_bytes())
-        pixels: Any = np.asarray(image).reshape(chunk_spec.shape)
+        # A given place makes the codec refuse other sizes before it takes memory for them.
+        pixels: Any = np.empty(chunk_spec.shape, np.uint8)
+        encoded = chunk_data.to_bytes()
+        await asyncio.to_thread(imagecodecs.webp_decode, encoded, out=pixels[0])
         return chunk_spec.prototype.nd_buffer.from_ndarray_like(pixels)
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:

@@ -6,30 +6,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from df_policy.data import episode, storage
+from df_policy.data import durable, episode, storage
+from df_policy.data.header import Header, check_same, check_spec
+from df_policy.data.label import Label, about
 from df_policy.data.reader import read_ends
-from df_policy.data.schema import (
-    EPISODE_ENDS,
-    NO_SEED,
-    SEED,
-    SUCCESS,
-    Column,
-    Header,
-    check_same,
-    columns,
-)
+from df_policy.data.schema import DATA, ENDS, NO_SEED, SCHEMA_VERSION, columns, labels
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Frame
 from df_policy.robot import RobotSpec
 
 LONGEST_EPISODE_FRAMES = 20_000
 """The open episode stays in memory; at 10 Hz this is half an hour."""
-
-_NEXT_SEED = "next_seed"
 
 
 class EpisodeWriter:
@@ -45,18 +35,15 @@ class EpisodeWriter:
         self._resources = resources
         self._frames: list[Frame] = []
         group = storage.open_group(path, write=True)
-        self._meta = group.require_group("meta")
-        self._ends = storage.array(group, EPISODE_ENDS, path)
-        self._seed = storage.array(group, SEED, path)
-        self._success = storage.array(group, SUCCESS, path)
-        self._columns: list[tuple[Column, storage.ZarrArray]] = [
-            (column, storage.array(group, column.path, path)) for column in columns(header.spec)
-        ]
-        ends = read_ends(group, path, header.spec)
+        self._group = group
+        self._arrays = storage.arrays(group, header, path)
+        ends = read_ends(self._arrays, path, header)
         self._frames_kept = int(ends[-1]) if len(ends) else 0
-        seeds = np.asarray(self._seed[: len(ends)])
+        self._episodes = len(ends)
+        seed = labels(header.spec)[0]
+        seeds = storage.read(self._arrays[seed.path], seed, path, 0, len(ends))
         highest = int(seeds.max()) + 1 if len(seeds) else 0
-        self._next_seed = max(highest, int(str(self._meta.attrs.get(_NEXT_SEED, 0))))
+        self._next_seed = max(highest, storage.next_seed(path))
 
     @classmethod
     def open(
@@ -76,6 +63,10 @@ class EpisodeWriter:
                 schema version, or another process writes there.
         """
         path = Path(path)
+        try:
+            check_spec(spec)
+        except ValueError as error:
+            raise DfPolicyError(f"expected {error}; change the robot's specification") from error
         header = Header(
             spec,
             task,
@@ -86,15 +77,20 @@ class EpisodeWriter:
             storage.create(path, header)
         group = storage.open_group(path, write=False)
         with ExitStack() as stack:
-            stack.enter_context(storage.exclusive(path))
+            stack.enter_context(durable.exclusive(path))
             stored = Header.from_attributes(dict(group.attrs), str(path))
             check_same(stored, header, str(path))
+            ends = read_ends(storage.arrays(group, stored, path), path, stored)
             merged = replace(
                 stored,
+                version=SCHEMA_VERSION,
                 operators=_merged(stored.operators, header.operators),
                 code_versions=_merged(stored.code_versions, header.code_versions),
             )
-            storage.remove_partials(path)
+            durable.remove_partials(path)
+            if stored.version < SCHEMA_VERSION:
+                frames = int(ends[-1]) if len(ends) else 0
+                storage.add_columns(path, spec, stored.version, frames, len(ends))
             writer = cls(path, merged, stack.pop_all())
         try:
             writer._cut()
@@ -108,7 +104,7 @@ class EpisodeWriter:
     @property
     def episodes(self) -> int:
         """Episodes kept so far, those of earlier sessions too."""
-        return int(self._ends.shape[0])
+        return self._episodes
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -133,30 +129,51 @@ class EpisodeWriter:
             )
         self._frames.append(frame)
 
-    def keep(self, seed: int | None = None, success: bool = True) -> None:
+    def keep(self, seed: int | None = None, success: bool = True, note: str = "") -> None:
         """End the open episode and write it; on return it is on the disk.
 
         Args:
             seed: what the episode's start was drawn from.
             success: the task's verdict.
+            note: what a person wants to be remembered; cut at NOTE_BYTES.
 
         Raises:
             DfPolicyError: if the episode is empty, not finite, has gaps or wrong shapes, or the
                 disk refuses; it is then lost, and all others stay.
         """
         frames, self._frames = self._frames, []
+        spec = self._header.spec
+        arrays = episode.stack(frames, spec)
+        if frames:
+            episode.check_arrivals(arrays, spec, f"episode {self.episodes} of {self._path}")
+        seed = NO_SEED if seed is None else seed
+        self.keep_episode(episode.Episode(arrays, seed, success, note))
+
+    def keep_episode(self, kept: episode.Episode) -> None:
+        """Write an episode that comes as arrays, as `keep` does; what it does not tell is unknown.
+
+        Raises:
+            DfPolicyError: as `keep` does; what was appended before stays.
+        """
         name = f"episode {self.episodes} of {self._path}"
-        arrays = episode.stack(frames, self._header.spec)
+        frames = len(kept.arrays["stamp_ns"])
+        arrays = {
+            column.name: np.full((frames, *column.row_shape), column.fill, column.dtype)
+            for column in columns(self._header.spec)
+            if column.since > 1 and column.name not in kept.arrays
+        }
+        arrays |= kept.arrays
         episode.check(arrays, self._header.spec, name)
+        label = Label(kept.seed, kept.success, kept.note)
         try:
-            self._write(arrays, NO_SEED if seed is None else seed, success)
+            self._write(arrays, label)
         except OSError as error:
             raise DfPolicyError(
                 f"expected to write {name}, got {error}; make room on the disk and go on: "
                 f"the {self.episodes} episodes before it are safe"
             ) from error
-        if seed is not None:
-            self._next_seed = max(self._next_seed, seed + 1)
+        if kept.seed != NO_SEED:
+            self._next_seed = max(self._next_seed, kept.seed + 1)
 
     def drop(self, seed: int | None = None) -> None:
         """Forget the open episode.
@@ -167,7 +184,7 @@ class EpisodeWriter:
         self._frames = []
         if seed is not None and seed >= self._next_seed:
             self._next_seed = seed + 1
-            self._meta.attrs.update({_NEXT_SEED: self._next_seed})
+            storage.put_next_seed(self._group, self._next_seed)
 
     def close(self) -> None:
         """Forget the open episode and let others write."""
@@ -187,33 +204,23 @@ class EpisodeWriter:
         """Close it."""
         self.close()
 
-    def _write(self, arrays: episode.Arrays, seed: int, success: bool) -> None:
-        start = self._frames_kept
+    def _write(self, arrays: episode.Arrays, label: Label) -> None:
+        start, number = self._frames_kept, self.episodes
         end = start + len(arrays["stamp_ns"])
-        for column, stored in self._columns:
-            _put(stored, start, arrays[column.name])
-        _put(self._seed, self.episodes, np.array([seed], dtype=np.int64))
-        _put(self._success, self.episodes, np.array([success], dtype=np.bool_))
-        storage.append_last(self._ends, end)
-        self._frames_kept = end
+        rows = about(label, arrays, self._header.spec)
+        spec = self._header.spec
+        places = [(c, start, arrays[c.name]) for c in columns(spec)]
+        places += [(c, number, rows[c.name][None]) for c in labels(spec)]
+        storage.put((self._arrays[column.path], at, new) for column, at, new in places)
+        storage.append_last(self._arrays[ENDS.path], end)
+        self._frames_kept, self._episodes = end, number + 1
 
     def _cut(self) -> None:
         """Let every array end where the last kept episode ends."""
-        for _, stored in self._columns:
-            _shorten(stored, self._frames_kept)
-        for stored in (self._seed, self._success):
-            _shorten(stored, self.episodes)
-
-
-def _put(target: storage.ZarrArray, start: int, rows: Any) -> None:
-    """Let `target` hold `rows` from `start` on, and nothing after them."""
-    target.resize((start + len(rows), *target.shape[1:]))
-    target[start:] = rows
-
-
-def _shorten(target: storage.ZarrArray, length: int) -> None:
-    if target.shape[0] > length:
-        target.resize((length, *target.shape[1:]))
+        spec = self._header.spec
+        for column in (*columns(spec), *labels(spec)):
+            length = self._frames_kept if column.group == DATA else self._episodes
+            storage.shorten(self._arrays[column.path], length)
 
 
 def _merged(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

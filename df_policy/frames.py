@@ -6,8 +6,9 @@ the tool in the robot's base frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -18,6 +19,34 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 ACTION_WIDTH = 10
 """An action as a row: x y z [m], 6-D rotation, gripper opening [m]."""
+
+JOINTS, TOOL = "joints", "tool"
+"""Streams beside the cameras: joint states with the gripper, and the tool's pose."""
+
+UNKNOWN = -1
+"""In place of a stamp or a count that nobody has told."""
+
+
+def camera_stream(camera: str) -> str:
+    """What a camera's images are called among the streams."""
+    return f"image_{camera}"
+
+
+def streams(cameras: Iterable[str]) -> tuple[str, ...]:
+    """All that an observation is made of."""
+    return (*map(camera_stream, cameras), JOINTS, TOOL)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How a stream's sample came to be in an observation."""
+
+    stamp_ns: int = UNKNOWN
+    """When it was true, by its header: the clock of `Observation.stamp_ns`."""
+    received_ns: int = UNKNOWN
+    """Wall clock when it reached this computer."""
+    dropped: int = UNKNOWN
+    """Samples of this stream that got lost between that of the frame before and this one."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +64,8 @@ class Observation:
     """Opening between the fingers."""
     before: Observation | None = None
     """What was seen one action earlier, for planners that compare; None at an episode's start."""
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
+    """One for each of `streams`; none where a world hands everything over in one piece."""
 
     def hold(self) -> Action:
         """The action that stays here."""
@@ -65,6 +96,16 @@ class Action:
         return Action(self.tool.towards(other.tool, share), gripper)
 
 
+class Control(IntEnum):
+    """Who moved the robot at a step; recordings hold the number."""
+
+    DEVICE = 0
+    """The device that the recording names: a person, or a script."""
+    POLICY = 1
+    NOBODY = 2
+    """The device had gone, and the robot held its last target."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One recorded tick: what was seen, what was asked for, what the robot was really told."""
@@ -74,3 +115,5 @@ class Frame:
     sent: Action
     received_ns: int
     """Wall clock when the observation reached the recorder."""
+    control: Control = Control.DEVICE
+    """Who asked for it."""

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
 from tiny_world import SPEC, STEPS, frames
 
-from df_policy.data import storage
+from df_policy.data import durable
 from df_policy.data.episode import stack
 from df_policy.data.reader import EpisodeStore
 from df_policy.data.writer import EpisodeWriter
@@ -175,7 +175,7 @@ def test_an_end_is_seen_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None
         pass
 
     left = 0
-    replace_file = storage._replace
+    replace_file = durable.replace_file
 
     def counted(path: Path, value: bytes) -> None:
         nonlocal left
@@ -186,7 +186,7 @@ def test_an_end_is_seen_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None
 
     path = tmp_path / "a.zarr"
     record(path, [0])
-    monkeypatch.setattr(storage, "_replace", counted)
+    monkeypatch.setattr(durable, "replace_file", counted)
     kept, writes = 1, 0
     while kept == 1:
         left = 10_000
@@ -288,7 +288,7 @@ def test_a_full_disk_costs_only_the_open_episode(tmp_path: Path, monkeypatch) ->
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(storage, "_replace", full)
+            patch.setattr(durable, "replace_file", full)
             write(writer, frames(1))
             with pytest.raises(DfPolicyError, match="make room"):
                 writer.keep(1)
@@ -380,7 +380,7 @@ def edit(path: Path, change) -> None:
         (other_zarr, "without a schema_version"),
         (an_array, "cannot be read"),
         (bad_json, "cannot be read"),
-        (newer_schema, "schema version 1 .* got 99"),
+        (newer_schema, "schema version 1 to 2 .* got 99"),
         (no_robot, "attributes robot"),
         (lost_array, "the array data/action"),
         (lost_ends, "the array meta/episode_ends"),

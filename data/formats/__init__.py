@@ -1,0 +1,1 @@
+"""Recordings of other projects: one module a format, each a reader and a writer."""
