@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-from df_policy.frames import Action, Observation
+from df_policy.frames import Action, Control, Observation
 from df_policy.robot import RobotSpec
 
 
@@ -55,6 +55,10 @@ class Event(Enum):
 
     KEEP = "keep"
     DROP = "drop"
+    RERECORD = "rerecord"
+    """Drop, and begin again from the same start."""
+    PAUSE = "pause"
+    """Carry out and record nothing for now; asked again one period later."""
     QUIT = "quit"
 
 
@@ -64,6 +68,12 @@ class Command:
 
     action: Action
     event: Event | None = None
+    control: Control = Control.DEVICE
+    """Whose action it is."""
+    success: bool | None = None
+    """With KEEP: the operator's word, which goes before the task's verdict; None has none."""
+    note: str = ""
+    """With KEEP: what the operator wants to be remembered of the episode."""
 
 
 @runtime_checkable
@@ -76,4 +86,13 @@ class Operator(Protocol):
 
     def act(self, observation: Observation) -> Command:
         """The next action, and possibly a wish."""
+        ...
+
+
+@runtime_checkable
+class AttentiveOperator(Operator, Protocol):
+    """An operator that wants to know what the robot was really told."""
+
+    def sent(self, action: Action) -> None:
+        """Its last action as it was sent, after all limits."""
         ...

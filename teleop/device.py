@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from df_policy.environment import Environment, Operator
 from df_policy.errors import DfPolicyError, nearest
+from df_policy.teleop.reading import InputDevice
 
 T = TypeVar("T")
 
@@ -19,10 +21,14 @@ class Device:
     name: str
     summary: str
     """One line for the help."""
-    build: Callable[[Environment], Operator]
-    """The operator that drives this world with the device."""
+    build: Callable[[Environment], Operator] | None = None
+    """The operator that drives this world by itself, where no person does."""
     parallel: bool = False
     """Whether several may drive at once, each in its own world; no person can."""
+    connect: Callable[[Namespace, Environment], InputDevice] | None = None
+    """What a person holds, by the command line's options; it is opened later."""
+    needs_keys: bool = False
+    """Whether a terminal's keys must do for its episode buttons."""
 
 
 def find(kind: str, name: str, known: Mapping[str, T]) -> T:

@@ -27,6 +27,7 @@ if __name__ == "__main__":
         signal.signal(_number, leave_at_once)
 
 from df_policy import __version__
+from df_policy.commands.live_recording import add_options
 from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from df_policy.teleop.progress import RecordingProgress
     from df_policy.teleop.workers import Recorded
 
+DEVICES = "scripted, keyboard, gamepad, spacemouse, web, leader"
 FIRST_SEED = 1_000_000
 MOST_DROPS_IN_A_ROW = 50
 """So many failures one after the other are no accident: something is broken."""
@@ -51,13 +53,11 @@ def tasks() -> dict[str, Callable[[], Environment]]:
 
 def devices() -> dict[str, Device]:
     """Every device by its name."""
+    from df_policy.commands.hand_devices import hand_devices
     from df_policy.teleop.device import Device
 
-    return {
-        "scripted": Device(
-            "scripted", "a script that solves the simulated task", _scripted, parallel=True
-        )
-    }
+    script = "a script that solves the simulated task"
+    return {"scripted": Device("scripted", script, _scripted, parallel=True), **hand_devices()}
 
 
 def _scripted(environment: Environment) -> Operator:
@@ -75,14 +75,20 @@ def build_world(
     task: str, device: str, perturb: str = "", share: float = 1.0
 ) -> tuple[Environment, Operator]:
     """A world and who drives it, made in the process that will use them."""
+    environment, drives = tasks()[task](), devices()[device].build
+    if drives is None:
+        raise DfPolicyError(f"expected a device that drives by itself, got {device}")
+    return disturbed(environment, perturb, share), drives(environment)
+
+
+def disturbed(environment: Environment, perturb: str, share: float) -> Environment:
+    """The world, with the mishaps that were asked for."""
+    if not perturb:
+        return environment
     from df_policy.sim.disturbances import parse
     from df_policy.sim.disturbed import Disturbed
 
-    environment = tasks()[task]()
-    operator = devices()[device].build(environment)
-    if not perturb:
-        return environment, operator
-    return Disturbed(environment, parse(perturb), share), operator
+    return Disturbed(environment, parse(perturb), share)
 
 
 def parser() -> Options:
@@ -94,7 +100,7 @@ def parser() -> Options:
         "episode that was kept stays, whatever ended the recording.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    made.add_argument("--device", default="scripted", help="who drives: scripted")
+    made.add_argument("--device", default="scripted", help=f"who drives: {DEVICES}")
     made.add_argument("--task", default="fruit_swap", help="what to do, for example fruit_cycle")
     made.add_argument(
         "--episodes", type=int, default=240, help="episodes in the recording when it is complete"
@@ -130,6 +136,7 @@ def parser() -> Options:
         help="processes that drive at once, for devices that need no person; what is recorded "
         "does not depend on it",
     )
+    add_options(made)
     return made
 
 
@@ -167,22 +174,41 @@ def _record(options: argparse.Namespace) -> int:
         from df_policy.sim.disturbances import DELAY, parse
 
         # A wrong one is refused before anything is made.
-        if any(one.name.startswith(DELAY) for one in parse(options.perturb)):
+        mishaps = parse(options.perturb)
+        if any(one.name.startswith(DELAY) for one in mishaps):
             raise DfPolicyError(
                 "expected disturbances that leave a recording's stamps whole, got a delay"
             )
+        if any(one.longer for one in mishaps):
+            raise DfPolicyError(
+                "expected disturbances that leave episodes as long as they are, got pauses or "
+                "waits_after: the trainer puts pauses in by itself (--policy-fit.pauses)"
+            )
+    if device.connect is not None:
+        from df_policy.commands.live_recording import run
+
+        world = disturbed(make(), options.perturb, options.perturb_share)
+        with closing(world):
+            return run(options, device, world, out, _mishaps(options), code_version())
     environment = make()
     spec = environment.spec
     environment.close()
-    mishaps = f", disturbed by {options.perturb} with share {share:g}" if options.perturb else ""
-    where = (out, spec, options.task, device.name + mishaps, code_version())
+    operator = device.name + _mishaps(options)
+    where = (out, spec, options.task, operator, code_version())
     with stopping() as stop, EpisodeWriter.open(*where) as writer:
-        _check_alike(writer.operators, device.name + mishaps, out)
+        _check_alike(writer.operators, operator, out)
         show = RecordingProgress(options.episodes, writer.episodes, spec.action_rate_hz)
         with show:
             _fill(writer, _episodes(options, device, writer, stop.is_set), options.episodes, show)
         show.summary(out, stopped=stop.is_set())
     return 128 + stop.number if stop.is_set() else 0
+
+
+def _mishaps(options: argparse.Namespace) -> str:
+    """What befalls whoever drives, for the recording's header."""
+    if not options.perturb:
+        return ""
+    return f", disturbed by {options.perturb} with share {options.perturb_share:g}"
 
 
 def _check_alike(operators: tuple[str, ...], operator: str, out: Path) -> None:

@@ -36,14 +36,15 @@ class Recorded:
     frames: list[Frame] = field(default_factory=list)
     outcome: Outcome = Outcome.QUIT
     success: bool = False
+    note: str = ""
 
     def append(self, frame: Frame) -> None:
         """Collect a frame."""
         self.frames.append(frame)
 
-    def keep(self, seed: int, success: bool) -> None:
+    def keep(self, seed: int, success: bool, note: str = "") -> None:
         """Remember the verdict."""
-        self.seed, self.success = seed, success
+        self.seed, self.success, self.note = seed, success, note
 
     def drop(self, seed: int | None = None) -> None:
         """Forget the frames."""

@@ -108,11 +108,15 @@ def frames(seed: int, count: int = STEPS) -> list[Frame]:
 
 
 if __name__ in ("__main__", "__mp_main__"):
+    from df_policy.commands.hand_devices import hand_devices
     from df_policy.teleop import record
     from df_policy.teleop.device import Device
 
     record.tasks = lambda: {"tiny": TinyWorld}
-    record.devices = lambda: {"tiny": Device("tiny", "for tests", TinyOperator, parallel=True)}
+    record.devices = lambda: {
+        "tiny": Device("tiny", "for tests", TinyOperator, parallel=True),
+        **hand_devices(),
+    }
 
 if __name__ == "__main__":
     raise SystemExit(record.main(["--task", "tiny", "--device", "tiny", *sys.argv[1:]]))

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "fakes" / "tiny_world.py"
 TIMEOUT_S = 60
 KILLS = 8
+WALL_CLOCK = ("received_ns", "arrivals")
+"""Columns that no two recordings share."""
 
 
 def start(out: Path, *options: object, **variables: object) -> subprocess.Popen[str]:
@@ -54,7 +56,7 @@ def check(path: Path) -> int:
     for index in range(len(store)):
         episode = store.episode(index)
         for name, rows in expected(episode.seed).items():
-            if name != "received_ns":
+            if name not in WALL_CLOCK:
                 assert np.array_equal(episode.arrays[name], rows), (index, name)
     assert np.all(np.diff(store.seeds) > 0)
     return len(store)
@@ -97,7 +99,7 @@ def test_kills_at_any_moment_cost_at_most_the_open_episode(tmp_path: Path) -> No
 
 def content(path: Path) -> dict[str, np.ndarray]:
     store = EpisodeStore.open(path)
-    names = [column.name for column in columns(store.spec) if column.name != "received_ns"]
+    names = [column.name for column in columns(store.spec) if column.name not in WALL_CLOCK]
     return {name: store.rows(name, 0, store.frames) for name in names}
 
 
