@@ -35,11 +35,23 @@ ROS = [
     "ros-diagnostic-msgs>=5.5,<6",
     "ros-rosgraph-msgs>=2.3,<3",
 ]
+# What other projects' datasets are read and written with, beside what recordings need anyway.
+FORMATS = ["mcap>=1.2", "mcap-ros2-support>=0.5.5", "pillow>=10", "pin>=3", "pyarrow>=18"]
+WEB = ["aiohttp>=3.12,<4"]
+GAMEPAD = ["pygame-ce>=2.5,<3"]
+SPACEMOUSE = ["pyspacemouse>=2.1,<3"]  # and libhidapi, which the system has or not
+VIEW = ["rerun-sdk>=0.26"]
 TEST = [
+    *FORMATS,
+    *WEB,
+    *GAMEPAD,
+    *SPACEMOUSE,
+    *VIEW,
     "beartype>=0.22",
     "build>=1.2",
     "hypothesis>=6.100",
     "mypy>=2.0",
+    "playwright>=1.50",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "ruff>=0.15",
@@ -57,13 +69,18 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "weights/*/*"], f"{NAME}.sim": ["assets/*"]},
+    package_data={
+        NAME: ["py.typed", "weights/*/*"],
+        f"{NAME}.sim": ["assets/*"],
+        f"{NAME}.teleop": ["page/*"],
+    },
     zip_safe=False,
     install_requires=[
         "av>=14",
         "daqp>=0.7",
         "franky-sim>=1.0,<2",
         "gymnasium>=1.2,<2",
+        "google-crc32c>=1.6",
         "h5py>=3.12",
         "imagecodecs>=2025.3",
         "jaxtyping>=0.3",
@@ -82,8 +99,13 @@ setup(
     ],
     # On a ROS 2 machine rclpy and the messages come from apt; elsewhere from these wheels.
     extras_require={
+        "formats": FORMATS,
         "ros": ROS,
         "test": TEST,
+        "web": WEB,
+        "gamepad": GAMEPAD,
+        "spacemouse": SPACEMOUSE,
+        "view": VIEW,
         "hardware": ["pyrealsense2>=2.55"],
         "wandb": ["wandb>=0.18"],
     },

@@ -9,13 +9,13 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
 
 from df_policy.errors import DfPolicyError
-from df_policy.frames import Image, Observation
+from df_policy.frames import JOINTS, TOOL, UNKNOWN, Arrival, Image, Observation, camera_stream
 from df_policy.geometry import Pose
 
 T = TypeVar("T")
@@ -52,6 +52,8 @@ class Sample(Generic[T]):
 
     stamp_ns: int
     value: T
+    received_ns: int = UNKNOWN
+    """Wall clock when it reached this computer."""
 
 
 class Stream(Generic[T]):
@@ -61,19 +63,23 @@ class Stream(Generic[T]):
         name: what messages call it, for instance `camera/front`.
         max_age_s: an older sample is no answer.
         capacity: samples kept; the oldest go first.
+        period_s: time between two samples where none is lost; None if it is not known.
     """
 
-    def __init__(self, name: str, max_age_s: float, capacity: int = 64) -> None:
+    def __init__(
+        self, name: str, max_age_s: float, capacity: int = 64, period_s: float | None = None
+    ) -> None:
         if max_age_s <= 0.0 or capacity < 1:
             raise ValueError(f"expected max_age_s > 0, capacity > 0, got {max_age_s}, {capacity}")
         self.name = name
         self.max_age_s = max_age_s
         self._capacity = capacity
+        self._period_ns = None if period_s is None else period_s * 1e9
         self._samples: list[Sample[T]] = []
 
-    def add(self, stamp_ns: int, value: T) -> None:
+    def add(self, stamp_ns: int, value: T, received_ns: int = UNKNOWN) -> None:
         """Put a sample in its place; of two with the same stamp the later one counts."""
-        insort(self._samples, Sample(stamp_ns, value), key=_stamp)
+        insort(self._samples, Sample(stamp_ns, value, received_ns), key=_stamp)
         del self._samples[: -self._capacity]
 
     def clear(self) -> None:
@@ -106,6 +112,23 @@ class Stream(Generic[T]):
             raise LateStreamError(self.name, age_ns * 1e-9, self.max_age_s)
         return sample
 
+    def arrival(self, tick_ns: int, since_ns: int | None = None) -> Arrival:
+        """How the sample of a tick came, and what was lost since an earlier tick.
+
+        Lost is what the period leaves room for between the stamps of the samples that came.
+
+        Raises:
+            LateStreamError: as `at`.
+        """
+        sample = self.at(tick_ns)
+        lost = UNKNOWN
+        before = 0 if since_ns is None else bisect_right(self._samples, since_ns, key=_stamp)
+        if before and self._period_ns is not None:
+            last = bisect_right(self._samples, tick_ns, key=_stamp)
+            gaps = np.diff([one.stamp_ns for one in self._samples[before - 1 : last]])
+            lost = int(np.maximum(np.rint(gaps / self._period_ns) - 1, 0).sum())
+        return Arrival(sample.stamp_ns, sample.received_ns, lost)
+
 
 @dataclass(frozen=True)
 class JointReading:
@@ -124,16 +147,28 @@ class RobotStreams:
         cameras: their names.
         max_image_age_s: an older image makes no observation.
         max_state_age_s: the same for joints and tool pose.
+        periods_s: time between two samples, by the names of `df_policy.frames.streams`; losses
+            of those that are not in it are not known.
     """
 
     def __init__(
-        self, cameras: Iterable[str], max_image_age_s: float, max_state_age_s: float
+        self,
+        cameras: Iterable[str],
+        max_image_age_s: float,
+        max_state_age_s: float,
+        periods_s: Mapping[str, float] | None = None,
     ) -> None:
+        periods = periods_s or {}
         self.images: Mapping[str, Stream[Image]] = {
-            name: Stream(f"camera/{name}", max_image_age_s) for name in cameras
+            name: Stream(
+                f"camera/{name}", max_image_age_s, period_s=periods.get(camera_stream(name))
+            )
+            for name in cameras
         }
-        self.joints: Stream[JointReading] = Stream("joint_states", max_state_age_s, 256)
-        self.tool: Stream[Pose] = Stream("current_pose", max_state_age_s, 256)
+        self.joints: Stream[JointReading] = Stream(
+            "joint_states", max_state_age_s, 256, periods.get(JOINTS)
+        )
+        self.tool: Stream[Pose] = Stream("current_pose", max_state_age_s, 256, periods.get(TOOL))
 
     def all(self) -> tuple[Stream[Image] | Stream[JointReading] | Stream[Pose], ...]:
         """Every stream."""
@@ -153,14 +188,20 @@ class RobotStreams:
         newest = [stream.newest_ns for stream in self.all()]
         return all(stamp is not None and stamp >= tick_ns for stamp in newest)
 
-    def observe(self, tick_ns: int) -> Observation:
+    def observe(self, tick_ns: int, since_ns: int | None = None) -> Observation:
         """The observation of this tick.
+
+        Args:
+            tick_ns: when.
+            since_ns: the tick before, from which losses are counted; None if there was none.
 
         Raises:
             LateStreamError: if a stream has no sample for it, or only one that is too old.
         """
         images = {name: stream.at(tick_ns) for name, stream in self.images.items()}
         joints = self.joints.at(tick_ns).value
+        ways: dict[str, Stream[Any]] = {camera_stream(n): s for n, s in self.images.items()}
+        ways |= {JOINTS: self.joints, TOOL: self.tool}
         return Observation(
             stamp_ns=tick_ns,
             images={name: sample.value for name, sample in images.items()},
@@ -169,6 +210,7 @@ class RobotStreams:
             dq_rad_s=joints.dq_rad_s,
             tool=self.tool.at(tick_ns).value,
             gripper_m=joints.gripper_m,
+            arrivals={name: stream.arrival(tick_ns, since_ns) for name, stream in ways.items()},
         )
 
 

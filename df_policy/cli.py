@@ -22,6 +22,7 @@ COMMANDS = {
     "benchmark": "reproduce a task's whole table, from recordings to plots",
     "bringup": "start a task's ROS 2 nodes",
     "ship": "put a run's checkpoint among the shipped weights",
+    "data": "look at recordings, prove, repair, view and change them",
     "info": "show versions, optional parts, checkpoints, and what a recording holds",
 }
 

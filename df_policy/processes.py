@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -34,8 +34,8 @@ class Stop(threading.Event):
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
-    """Within, SIGINT and SIGTERM only leave a note, so that what is under way is finished.
+def stopping(numbers: Sequence[signal.Signals] = STOP_SIGNALS) -> Iterator[Stop]:
+    """Within, these signals only leave a note, so that what is under way is finished.
 
     The same one again ends the process: nothing may hang for good.
     """
@@ -46,11 +46,11 @@ def stopping() -> Iterator[Stop]:
         stop.set()
         signal.signal(number, signal.SIG_DFL)
 
-    before = [signal.signal(number, ask) for number in STOP_SIGNALS]
+    before = [signal.signal(number, ask) for number in numbers]
     try:
         yield stop
     finally:
-        for number, handler in zip(STOP_SIGNALS, before, strict=True):
+        for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
 

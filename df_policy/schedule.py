@@ -57,7 +57,7 @@ def autoregressive(horizon: int, steps: int, levels: int) -> Matrix:
     return pyramid(horizon, steps, levels, lag=float(steps))
 
 
-def rolling(horizon: int, steps: int, levels: int) -> tuple[Matrix, Matrix]:
+def rolling(horizon: int, steps: int, levels: int) -> tuple[Matrix, Int64[np.ndarray, "later h"]]:
     """A pyramid that is walked until its first token is clean, and how it is walked on.
 
     Without that token, and with one of pure noise at its end, what is left is on a row of the same

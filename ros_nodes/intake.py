@@ -10,6 +10,7 @@ from typing import Any
 from rclpy.node import Node
 
 from df_policy.align import LateStreamError, RobotStreams, Stream
+from df_policy.clock import steady_clock
 from df_policy.errors import DfPolicyError
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import convert, topics
@@ -40,6 +41,7 @@ class RobotIntake:
     ) -> None:
         self._logger = node.get_logger()
         self._clock = node.get_clock()
+        self._wall_ns = steady_clock()
         self._on_sample = on_sample
         self._streams = streams
         self._problems: dict[str, str] = {}
@@ -91,7 +93,7 @@ class RobotIntake:
             self._problems.pop(stream.name, None)
             if (stream.newest_ns or 0) > now_ns + AHEAD_NS:
                 stream.clear()  # the clock was set back
-            stream.add(stamp_ns, value)
+            stream.add(stamp_ns, value, self._wall_ns())
             self._on_sample()
 
         return receive

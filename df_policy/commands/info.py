@@ -21,6 +21,7 @@ OPTIONAL = {
     "rclpy": ("ROS 2 nodes", "pip install '.[ros]' in a checkout, or source ROS 2"),
     "launch_ros": ("ros2 launch", "source ROS 2; `bringup` works without it"),
     "pyrealsense2": ("RealSense cameras", "pip install '.[hardware]'"),
+    "rerun": ("data view, live preview", "pip install '.[view]'"),
     "wandb": ("training logs on a server", "pip install '.[wandb]'"),
 }
 """Module -> what it is for, and where it comes from."""

@@ -1,4 +1,4 @@
-"""Plots of success rates with their 95 % Wilson intervals, as PNG."""
+"""Plots as PNG: success rates with their 95 % Wilson intervals, and what a recording holds."""
 
 from __future__ import annotations
 
@@ -73,6 +73,49 @@ def curve(
     axes.set_title(title)
     axes.grid(alpha=0.3)
     _save(sheet, path)
+
+
+def recording(figures: Mapping[str, Any], path: Path) -> None:
+    """A recording at a glance: lengths, rates, ranges of the actions, losses.
+
+    Args:
+        figures: of `df_policy.data.summary.summarize`.
+        path: the PNG, replaced as a whole.
+    """
+    each = figures["per_episode"]
+    sheet, ((lengths, rates), (ranges, losses)) = plt.subplots(2, 2, figsize=(11, 7))
+    for won, colour in ((True, _COLOUR), (False, "#c4573a")):
+        chosen = [one["frames"] for one in each if one["success"] is won]
+        if chosen:
+            lengths.hist(chosen, bins=20, color=colour, label="success" if won else "failure")
+    lengths.set_xlabel("frames in an episode")
+    lengths.set_ylabel("episodes")
+    lengths.legend()
+    numbers = [one["episode"] for one in each]
+    rates.plot(numbers, [one["rate_hz"] or np.nan for one in each], ".", color=_COLOUR)
+    rates.set_xlabel("episode")
+    rates.set_ylabel("frames per second, by the robot's clock")
+    names = list(figures["action"])
+    low, high = np.array(list(figures["action"].values())).T
+    ranges.bar(names, high - low, bottom=low, color=_COLOUR)
+    ranges.set_ylabel("range of the action [m, -]")
+    _losses(losses, figures)
+    for axes in (lengths, rates, ranges, losses):
+        axes.grid(alpha=0.3)
+    sheet.suptitle(f"{figures['path']}: {figures['episodes']} episodes of {figures['task']}")
+    _save(sheet, path)
+
+
+def _losses(axes: Any, figures: Mapping[str, Any]) -> None:
+    """Samples dropped and ticks late, for each stream; what nobody told has no bar."""
+    kinds = (("dropped", _COLOUR), ("late", _CLEAN_COLOUR))
+    names = list(figures["late"])
+    for number, (kind, colour) in enumerate(kinds):
+        values = [figures[kind].get(name) or 0 for name in names]
+        axes.barh(np.arange(len(names)) + 0.4 * number, values, 0.4, color=colour, label=kind)
+    axes.set_yticks(np.arange(len(names)) + 0.2, names)
+    axes.set_xlabel("samples dropped, ticks late")
+    axes.legend()
 
 
 def _save(sheet: Any, path: Path) -> None:

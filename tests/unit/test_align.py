@@ -1,13 +1,17 @@
 """Alignment: the newest sample not after the tick, never one that is too old."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from df_policy.align import JointReading, LateStreamError, RobotStreams, Stream
+from df_policy.frames import UNKNOWN
 from df_policy.geometry import Pose
 
+DOT = np.zeros((1, 1, 3), np.uint8)
 stamps = st.lists(st.integers(0, 10**10), min_size=1, max_size=40)
 
 
@@ -111,3 +115,38 @@ def test_a_late_stream_is_named_with_its_age():
 def test_senseless_limits_are_refused(age, capacity):
     with pytest.raises(ValueError, match="expected"):
         Stream("s", age, capacity)
+
+
+@given(
+    lost=st.sets(st.integers(1, 38)),
+    jitter=st.lists(st.integers(-8_000_000, 8_000_000), min_size=41, max_size=41),
+    every=st.integers(1, 5),
+)
+def test_losses_are_counted_where_they_happened(lost, jitter, every):
+    """A camera at 30 Hz; ticks at some slower rate; samples are lost, the others jitter."""
+    period_ns = 33_333_333
+    streams = RobotStreams(["front"], 9.0, 9.0, {"image_front": 1e-9 * period_ns})
+    streams.joints.add(0, JointReading(np.zeros(1), np.zeros(1), 0.0))
+    streams.tool.add(0, Pose.of([0, 0, 0], [0, 0, 0, 1]))
+    stamps = [0, *(k * period_ns + jitter[k] for k in range(1, 39)), 39 * period_ns]
+    there = [k for k in range(40) if k not in lost]
+    for k in there:
+        streams.images["front"].add(stamps[k], DOT, stamps[k] + 1_000_000)
+    ticks = [*range(0, 39 * period_ns, every * period_ns), 39 * period_ns]
+    total = 0
+    for before, tick in pairwise(ticks):
+        seen = streams.observe(tick, before)
+        came = seen.arrivals["image_front"]
+        assert came.stamp_ns == seen.image_stamps_ns["front"] <= tick
+        assert came.received_ns == came.stamp_ns + 1_000_000
+        assert seen.arrivals["joints"].dropped == UNKNOWN
+        total += came.dropped
+    assert total == len(lost)
+
+
+def test_a_first_tick_knows_of_no_losses():
+    streams = RobotStreams(["front"], 9.0, 9.0, {"image_front": 0.1})
+    streams.joints.add(0, JointReading(np.zeros(1), np.zeros(1), 0.0))
+    streams.tool.add(0, Pose.of([0, 0, 0], [0, 0, 0, 1]))
+    streams.images["front"].add(0, DOT)
+    assert streams.observe(0).arrivals["image_front"].dropped == UNKNOWN

@@ -92,12 +92,24 @@ def test_what_was_seen_an_action_before_matters_to_a_policy_of_two_frames_alone(
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_decision_costs_the_same_memory_at_any_time(name):
+    """From the time on when a window of tokens is full, which is all that one may keep."""
     policy = make(name, every=8)
     window = policy.config.token.window
-    play(policy, range(1, window + 4))
+    sizes = []
+    plan, policy.plan = policy.plan, lambda *given: sizes.append(held(policy)) or plan(*given)
+    play(policy, range(1, 2 * window))
     for memory in policy._memories:
         assert memory._z.shape == policy._denoiser.initial(1).shape
         assert len(memory._newest) in (0, window)
+    assert len(set(sizes[window:])) == 1
+
+
+def held(policy):
+    """How many numbers a policy keeps of an episode."""
+    kept = [token for memory in policy._memories for token in memory._newest]
+    tensors = [memory._z for memory in policy._memories]
+    tensors += [number for token in kept for number in (token.x, token.level)]
+    return sum(tensor.numel() for tensor in tensors), len(policy._sent)
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])
