@@ -87,15 +87,14 @@ class TokenCodec(nn.Module):
         self, actions: Float[Tensor, "m 10"], horizon: int
     ) -> tuple[Float[Tensor, "h d"], Bool[Tensor, "h d"]]:
         """Tokens of a plan of which the first actions are known, and which numbers those are."""
-        x = torch.zeros(horizon, self.width, device=actions.device)
-        known = torch.zeros_like(x, dtype=torch.bool)
-        if len(actions):  # a normaliser has nothing to say of none
-            rows = x[:, self.observation_width :].reshape(-1, self.action.width)
-            rows[: len(actions)] = self.action(actions)
-            x[:, self.observation_width :] = rows.reshape(horizon, -1)
-            rows_known = torch.arange(len(rows), device=actions.device) < len(actions)
-            wide = rows_known.unsqueeze(-1).expand(rows.shape).reshape(horizon, -1)
-            known[:, self.observation_width :] = wide
+        device, count = actions.device, len(actions)
+        rows = torch.zeros(horizon * self.chunk, self.action.width, device=device)
+        decided = torch.zeros_like(rows, dtype=torch.bool)
+        if count:  # a normaliser has nothing to say of none
+            rows[:count], decided[:count] = self.action(actions), True
+        unseen = torch.zeros(horizon, self.observation_width, device=device)
+        x = torch.cat([unseen, rows.reshape(horizon, -1)], dim=-1)
+        known = torch.cat([unseen.bool(), decided.reshape(horizon, -1)], dim=-1)
         return x, known
 
     def latents(
