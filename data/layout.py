@@ -44,8 +44,11 @@ def files(path: Path) -> Iterator[tuple[Path, int]]:
         folder, depth = folders.pop()
         with os.scandir(folder) as entries:
             for entry in entries:
-                found = entry.stat(follow_symlinks=False)
                 place = Path(entry.path)
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # a writer has put it into its place since
                 if stat.S_ISDIR(found.st_mode) and depth < _DEEPEST:
                     folders.append((place, depth + 1))
                     continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
@@ -31,6 +31,7 @@ def episode() -> list[Frame]:
     return [arrived(frame) for frame in frames(0, COUNT)]
 
 
+@settings(max_examples=30)
 @given(
     stalled=st.sets(st.integers(1, COUNT - 1)),
     lost=st.dictionaries(st.integers(0, COUNT - 1), st.integers(1, 9)),
@@ -56,6 +57,7 @@ def test_counts_equal_what_was_injected(stalled, lost, stream):
     assert not any(late.values())
 
 
+@settings(max_examples=30)
 @given(st.sets(st.integers(1, COUNT - 1)))
 def test_late_ticks_are_counted(late):
     made = frames(0, COUNT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -150,6 +151,22 @@ def test_a_link_out_of_the_store_is_refused_for_reading_and_writing(
         with pytest.raises(DfPolicyError, match="a link at data/q/c"):
             use(path)
     assert not list((tmp_path / "outside").iterdir())
+
+
+def test_files_that_a_writer_moves_meanwhile_do_not_matter(path: Path, monkeypatch) -> None:
+    """Its unfinished files are there when the folder is listed, and gone a moment later."""
+    scandir = os.scandir
+
+    def hasty(folder: str | Path):
+        (Path(folder) / "0.left.partial").write_bytes(b"half")
+        entries = list(scandir(folder))
+        (Path(folder) / "0.left.partial").unlink()
+        return contextlib.nullcontext(entries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", hasty)
+        store = EpisodeStore.open(path)
+    assert len(store) == 3
 
 
 def test_a_recording_of_version_1_is_read_and_goes_on(tmp_path: Path) -> None:
