@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from rich.console import Console
 
@@ -44,7 +45,7 @@ def isolated(work: Callable[[], str], memory_gb: float, what: str) -> str:
 
     Args:
         work: reads the file.
-        memory_gb: so much the child may use.
+        memory_gb: so much the child may use beyond what this process has.
         what: the file, for messages.
 
     Raises:
@@ -84,9 +85,16 @@ def isolated(work: Callable[[], str], memory_gb: float, what: str) -> str:
     return text
 
 
+def _data_bytes() -> int:
+    """What the system counts against RLIMIT_DATA of this process."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmData:")[2].split()[0]) * 1024
+
+
 def _child(work: Callable[[], str], memory_gb: float, send: Connection) -> None:
     die_with_parent()
-    limit = int(memory_gb * _GB)
+    # What the parent already had came along with the fork and is not the file's doing.
+    limit = _data_bytes() + int(memory_gb * _GB)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:

@@ -37,6 +37,12 @@ def test_greed_is_told() -> None:
         isolated(lambda: str(len(bytearray(3 * 10**9))), 1.0, "it")
 
 
+def test_what_the_caller_already_has_does_not_count() -> None:
+    mine = bytearray(2 * 10**9)
+    assert isolated(lambda: str(len(bytearray(10**8))), 1.0, "it") == str(10**8)
+    assert len(mine) == 2 * 10**9
+
+
 def test_what_goes_round_in_circles_is_ended() -> None:
     def work() -> str:
         with patience(0.1):
