@@ -44,6 +44,20 @@ class Demonstrations:
     """The action really sent at each frame."""
     starts: Int64[np.ndarray, "e"]
     ends: Int64[np.ndarray, "e"]
+    weights: tuple[tuple[int, float], ...] = ()
+    """Of recordings joined with weights: the frame at which each ends, and what share of all
+    sequences is drawn from it. Without, frames are drawn alike."""
+
+    def shares(self) -> Float64[np.ndarray, "e"]:
+        """How often each episode is drawn: the longer the likelier; they sum to 1."""
+        shares = (self.ends - self.starts).astype(np.float64)
+        begin = 0
+        for end, weight in self.weights:
+            mine = (self.starts >= begin) & (self.starts < end)
+            if mine.any():
+                shares[mine] *= weight / shares[mine].sum()
+            begin = end
+        return np.asarray(shares / shares.sum())
 
     def proprioception(self) -> Float64[np.ndarray, "n 10"]:
         """Tool pose and gripper as an action row: the action that would stay there."""
@@ -124,12 +138,21 @@ class JoinedImages:
         return np.concatenate(found)[np.argsort(order)]
 
 
-def join(parts: Sequence[Demonstrations]) -> Demonstrations:
+def join(parts: Sequence[Demonstrations], weights: Sequence[float] = ()) -> Demonstrations:
     """Several recordings as one.
 
+    Args:
+        parts: the recordings.
+        weights: what share of the sequences is drawn from each, in any unit; none: by length.
+
     Raises:
-        DfPolicyError: if they are not of one robot.
+        DfPolicyError: if they are not of one robot, or the weights are not one for each.
     """
+    usable = all(0.0 < weight < np.inf for weight in weights)
+    if weights and (len(weights) != len(parts) or not usable):
+        raise DfPolicyError(
+            f"expected a weight above 0 for each of {len(parts)} recordings, got {list(weights)}"
+        )
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -150,6 +173,10 @@ def join(parts: Sequence[Demonstrations]) -> Demonstrations:
         images=images,
         starts=np.concatenate([p.starts + b for p, b in zip(parts, begins, strict=True)]),
         ends=np.concatenate([p.ends + b for p, b in zip(parts, begins, strict=True)]),
+        weights=tuple(
+            (int(begin) + len(part.action), float(weight))
+            for begin, part, weight in zip(begins, parts, weights, strict=False)
+        ),
         **rows,
     )
 
@@ -160,6 +187,8 @@ _ARRIVED_M = 2e-3
 """Less than this tool and fingers do not move from one frame to the next."""
 _SHORTEST = 3
 """Frames; fewer may be a reversal of motion."""
+_CHANGED, _CHANGED_SHARE = 30, 2e-3
+"""So much brighter or darker, of 255, and so many pixels that are so, are no noise."""
 
 
 class Rests:
@@ -167,22 +196,26 @@ class Rests:
 
     Reading each for as long as some other lasted gives new episodes of the same kind. Without
     this a network with memory learns by heart how long each demonstrator rested when, which
-    cannot be foreseen, and is sure of it on new episodes too.
+    cannot be foreseen, and is sure of it on new episodes too. A stretch in which something is seen
+    to happen is none of them: what is seen must be remembered, and how long to wait for it tells.
     """
 
     def __init__(self, data: Demonstrations) -> None:
         """Finds the rests; the last of an episode, when all is done, is none."""
         moved = _moved(data)
-        self._rests, last = [], []
+        self._rests, last, longest = [], [], _SHORTEST
         for start, end in zip(data.starts, data.ends, strict=True):
             edges = np.flatnonzero(np.diff(np.r_[True, moved[start:end], True].astype(np.int8)))
             begins, ends = edges[::2], edges[1::2]
             long = (ends - begins >= _SHORTEST) & (ends < end - start)
-            self._rests.append(np.stack([begins[long], ends[long]], 1))
+            longest = int((ends - begins)[long].max(initial=longest))
+            found = np.stack([begins[long], ends[long]], 1)
+            eventful = [_something_happens(data, start + np.arange(*rest)) for rest in found]
+            self._rests.append(found[~np.array(eventful, dtype=bool)])
             last.append(end - start - begins[-1] if len(ends) and ends[-1] == end - start else 0)
         self.lengths = np.concatenate([np.diff(rest, axis=1)[:, 0] for rest in self._rests])
         """Of all rests, in frames."""
-        self.finished = np.array(last) > self.lengths.max(initial=_SHORTEST)
+        self.finished = np.array(last) > longest
         """For each episode whether it rests at its end longer than anyone rests before a move:
         then it would rest on, however long it lasted."""
         self._data = data
@@ -198,6 +231,15 @@ class Rests:
             parts += [frames[at:begin], frames[begin:end][index]]
             at = end
         return np.concatenate([*parts, frames[at:]])
+
+
+def _something_happens(data: Demonstrations, rows: Order) -> bool:
+    """Whether part of an image is another one from one frame to the next."""
+    for images in data.images.values():
+        change = np.abs(np.diff(images[rows].astype(np.int16), axis=0)).max(-1, initial=0)
+        if ((change > _CHANGED).mean((1, 2)) > _CHANGED_SHARE).any():
+            return True
+    return False
 
 
 def _moved(data: Demonstrations) -> Bool[np.ndarray, "n"]:

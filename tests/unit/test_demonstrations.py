@@ -105,6 +105,18 @@ def test_an_exchange_gives_other_episodes():
     assert len(orders) == 4
 
 
+def test_a_rest_in_which_something_is_seen_to_happen_keeps_its_length():
+    data = resting([(5, 9), (20, 31), (40, 60)], 60)
+    shown = np.zeros((60, 16, 16, 3), np.uint8)
+    shown[25:, :2, :2] = 200  # a lamp goes on
+    shown[:, 8, 8] = np.arange(60)[:, None]  # and a pixel is never the same
+    rests = Rests(dataclasses.replace(data, images={"front": shown}))
+    assert rests.lengths.tolist() == [4]
+    assert rests.finished.tolist() == [True]
+    order = rests.exchange(0, np.random.default_rng(0))
+    assert order.tolist() == list(range(60))
+
+
 def test_joined_recordings_are_each_as_they_were():
     parts = [make_demonstrations(episodes, seed=episodes) for episodes in (2, 1, 3)]
     whole = join(parts)
@@ -130,3 +142,29 @@ def test_recordings_of_two_robots_are_not_joined():
     other = dataclasses.replace(one, spec=RobotSpec("leg", ("joint",), {}))
     with pytest.raises(DfPolicyError, match="one robot"):
         join([one, other])
+
+
+@given(
+    sizes=st.lists(st.integers(2, 9), min_size=1, max_size=4),
+    weights=st.lists(st.floats(0.1, 10.0), min_size=4, max_size=4),
+    seed=st.integers(0, 9),
+)
+def test_with_weights_each_recording_has_its_share_of_the_sequences(sizes, weights, seed):
+    weights = weights[: len(sizes)]
+    joined = join([demonstrations(size) for size in sizes], weights)
+    for data in (joined, joined.split(0.1, seed)[0]):
+        of = np.repeat(np.arange(len(sizes)), sizes)[data.starts // 4]
+        shares = np.bincount(of, data.shares(), len(sizes))
+        left = np.array([weight if (of == n).any() else 0.0 for n, weight in enumerate(weights)])
+        assert np.allclose(shares, left / left.sum())
+
+
+def test_without_weights_frames_are_drawn_alike():
+    joined = join([demonstrations(2), demonstrations(6)])
+    assert np.allclose(joined.shares(), 1 / 8)
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -2.0], [1.0, float("nan")]])
+def test_weights_that_are_not_one_above_0_for_each_are_refused(weights):
+    with pytest.raises(DfPolicyError, match="a weight above 0 for each of 2"):
+        join([demonstrations(2), demonstrations(2)], weights)
