@@ -54,40 +54,34 @@ class Batches:
         self._proprioception = torch.from_numpy(rows).to(device)
         self._actions = torch.from_numpy(data.action).to(device)
         self._rests = Rests(data)
-        lengths = data.ends - data.starts
-        self._share = lengths / lengths.sum()
+        self._share = data.shares()
 
     def draw(self, generator: torch.Generator) -> Batch:
-        """Whole episodes, the longer the likelier; in some batches longer still, with pauses."""
+        """Whole episodes, the longer the likelier; some with pauses, which cut off their end."""
         fit, token = self._fit, self._token
         seed = torch.randint(2**31, (1,), generator=generator, device=generator.device)
         rng = np.random.default_rng(int(seed))
-        paused = bool(rng.uniform() < fit.pauses)
-        longer = fit.longer if paused else 1
-        count, tokens = max(1, fit.batch // longer), token.window * longer
-        steps = tokens * token.chunk
+        steps = token.window * token.chunk
         readings = []
-        for episode in rng.choice(len(self._share), count, p=self._share).tolist():
+        for episode in rng.choice(len(self._share), fit.batch, p=self._share).tolist():
             order, finished = self._data.episode(episode), bool(self._rests.finished[episode])
             if fit.exchange_rests:
                 order = self._rests.exchange(episode, rng)
-            if paused:
+            if rng.uniform() < fit.pauses:
                 readings.append(Reading.with_pauses(order, self._data, finished, steps, rng))
             else:
                 readings.append(Reading.of(order, finished, steps))
-        return self.tokens(readings, rng.integers(0, token.chunk, count), tokens)
+        return self.tokens(readings, rng.integers(0, token.chunk, fit.batch))
 
     def whole(self) -> Batch:
         """Every episode as it is, from its start."""
         count = len(self._data.ends)
         readings = [Reading.of(self._data.episode(number)) for number in range(count)]
-        return self.tokens(readings, np.zeros(count, dtype=np.int64), self._token.window)
+        return self.tokens(readings, np.zeros(count, dtype=np.int64))
 
-    def tokens(
-        self, readings: Sequence[Reading], offsets: Int64[np.ndarray, "b"], tokens: int
-    ) -> Batch:
-        """Sequences of `tokens` tokens of episodes, each read from a step on."""
-        cut = windows(readings, offsets, tokens, self._token.chunk)
+    def tokens(self, readings: Sequence[Reading], offsets: Int64[np.ndarray, "b"]) -> Batch:
+        """A window of tokens of each episode, read from a step on."""
+        cut = windows(readings, offsets, self._token.window, self._token.chunk)
         first = torch.tensor([reading.order[0] for reading in readings])
         still = self._proprioception[first]
         read = self._encode(cut.read, still)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from df_policy.errors import DfPolicyError
 from df_policy.files import write_atomically
 from df_policy.fit_config import FitConfig
+from df_policy.sharing import ALONE, Share
 
 Losses = dict[str, Tensor]
 """The losses of one batch; the one called `loss` is minimised."""
@@ -34,6 +35,8 @@ class Fit(Generic[M]):
     generator: torch.Generator
     precision: str
     """`fp32` or `bf16`."""
+    share: Share = ALONE
+    """This process among those that train together."""
 
     def __post_init__(self) -> None:
         """Set up the optimiser; nothing is drawn yet."""
@@ -67,7 +70,8 @@ class Fit(Generic[M]):
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         device = self.generator.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16"):
+        bf16 = torch.autocast(device, torch.bfloat16, enabled=self.precision == "bf16")
+        with bf16, self.share.over(self.module):
             losses = self.loss(self.module, self.generator)
         if not bool(torch.isfinite(losses["loss"])):
             raise DfPolicyError(
@@ -76,6 +80,7 @@ class Fit(Generic[M]):
             )
         self._optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
+        self.share.add_gradients(self.module)
         length = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip)
         self._optimizer.step()
         self.step += 1

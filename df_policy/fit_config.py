@@ -59,16 +59,13 @@ class PolicyFitConfig(FitConfig):
     weight_decay: float = 3e-2
     exchange_rests: bool = True
     """Read each rest for as long as another one lasted; see `demonstrations.Rests`."""
-    pauses: float = 0.25
-    """Share of batches of long sequences, with pauses put in; see `reading`."""
-    longer: int = 4
-    """So many windows such a sequence is long, and so many times fewer are in a batch."""
+    pauses: float = 0.5
+    """Share of sequences with pauses put in; see `reading`."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
         super().__post_init__()
         need(0.0 <= self.pauses <= 1.0, "policy_fit.pauses from 0 to 1", self.pauses)
-        need(self.longer > 0, "policy_fit.longer above 0", self.longer)
 
 
 @dataclass(frozen=True)

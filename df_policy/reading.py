@@ -2,8 +2,8 @@
 
 A pause is not recorded but put in: the last target is held, and nothing of the task goes on. So a
 token that was carried out may be another one than a robot would choose that is free to go on from
-where the last token ended. The memory reads the first, and the second is what is learnt. In a
-pause both a long memory and a standing robot are met, and no policy learns to pause by itself.
+where the last token ended. The memory reads the first, and the second is what is learnt: to go on,
+and never to pause by oneself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from jaxtyping import Bool, Int64
 from df_policy.demonstrations import Demonstrations, Order
 
 _MOST_PAUSES = 6
-"""In one sequence."""
+"""In one sequence, which has at least one."""
+_LONGEST_FRAMES = 24
+"""To the memory no pause is longer; see `memory.Memory.read`."""
 _SETTLED_FRAMES = 6
 """Within so many the hand has come to where it was sent."""
 
@@ -57,13 +59,11 @@ class Reading:
         steps: int,
         rng: np.random.Generator,
     ) -> Reading:
-        """A few pauses at random places, for a random part of the time that `steps` leaves."""
+        """With a few pauses at random places."""
         places = np.arange(len(order))
-        still = int(rng.integers(0, max(0, steps - len(order)) + 1))
-        count = int(rng.integers(0, _MOST_PAUSES + 1))
+        count = int(rng.integers(1, _MOST_PAUSES + 1)) if len(order) > 1 else 0
         begins = np.sort(rng.integers(1, max(2, len(order)), count))
-        ends = np.sort(rng.integers(0, still + 1, count))
-        held = np.repeat(np.minimum(begins, places[-1]), ends - np.r_[0, ends][:-1])
+        held = np.repeat(begins, rng.integers(1, _LONGEST_FRAMES + 1, count))
         at, done = np.insert(places, held, held), np.insert(places, held, held - 1)
         seen = at.copy()
         for place in np.unique(held).tolist():

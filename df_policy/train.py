@@ -27,11 +27,13 @@ from df_policy.encoder import EncoderTask, as_input
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
 from df_policy.fit_config import FitConfig
-from df_policy.held_out import foretold, held_out_error, largest_surprise
+from df_policy.held_out import foretold, held_out_error, uncertainty, usual_unexplained
+from df_policy.imagination import Imagination
 from df_policy.loss import sequence_loss
 from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
+from df_policy.sharing import ALONE, Share
 from df_policy.stopwatch import Stopwatch
 from df_policy.tokens import ACTION_FLOOR, TokenCodec
 
@@ -52,6 +54,8 @@ class Hooks:
     on_checkpoint: Callable[[int, dict[str, float]], None] = lambda *_: None
     """Policy steps done, held-out figures; the run folder holds that checkpoint now."""
     stop: threading.Event = field(default_factory=threading.Event)
+    share: Share = ALONE
+    """This process among those that train together; the first one alone writes."""
 
 
 class Training:
@@ -95,10 +99,12 @@ class Training:
         Raises:
             StoppedError: if `hooks.stop` was set; the state is saved.
         """
-        encoders = self._fit_encoder()
-        latents = self._all_latents(encoders)
-        codec = self._codec(encoders, latents)
-        return self._fit_denoiser(codec, latents)
+        task = self._fit_encoder()
+        latents = self._all_latents(task.encoders)
+        codec = self._codec(task.encoders, latents)
+        imagination = Imagination(task.decoders)
+        self.about["unexplained"] = usual_unexplained(codec, imagination, self.held_out)
+        return self._fit_denoiser(codec, imagination, latents)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.device)
@@ -122,22 +128,25 @@ class Training:
         precision: str = run.precision
         if precision == "auto":
             precision = "bf16" if has_bfloat16(self.device) else "fp32"
-        fit = Fit(module, loss, config, generator, precision)
+        fit = Fit(module, loss, config, generator, precision, self.hooks.share)
         if state.exists():
             fit.load(state)
         while fit.step < config.steps:
             losses = fit.advance()
             self.hooks.on_step(stage, fit.step, config.steps, losses)
-            stop = self.hooks.stop.is_set()
-            if stop or fit.step % run.save_every == 0 or fit.step == config.steps:
+            stop = self.hooks.share.any(self.hooks.stop.is_set(), self.device)
+            due = stop or fit.step % run.save_every == 0 or fit.step == config.steps
+            if due and self.hooks.share.first:
                 fit.save(state)
                 self.watch.lap()
                 on_save(fit)
+            if due:
+                self.hooks.share.wait()  # whoever goes on from it finds it
             if stop and fit.step < config.steps:
                 raise StoppedError
         return fit
 
-    def _fit_encoder(self) -> nn.ModuleDict:
+    def _fit_encoder(self) -> EncoderTask:
         config, spec = self.config.encoder_fit, self.data.spec
         torch.manual_seed(self.config.run.seed)
         numbers = config.imitate * self.action_norm.width
@@ -170,7 +179,7 @@ class Training:
             return {"loss": total, "reconstruction": rebuilt, "imitation": imitated}
 
         fit = self._fit("encoder", task, loss, config, lambda _: None)
-        return fit.averaged().encoders.requires_grad_(False)
+        return fit.averaged().requires_grad_(False)
 
     @torch.no_grad()
     def _all_latents(self, encoders: nn.ModuleDict) -> Float[Tensor, "n l"]:
@@ -191,7 +200,9 @@ class Training:
         codec.to(self.device).eval().requires_grad_(False)
         return codec
 
-    def _fit_denoiser(self, codec: TokenCodec, latents: Float[Tensor, "n l"]) -> Checkpoint:
+    def _fit_denoiser(
+        self, codec: TokenCodec, imagination: Imagination, latents: Float[Tensor, "n l"]
+    ) -> Checkpoint:
         config = self.config
         torch.manual_seed(config.run.seed)
         schedule = NoiseSchedule(config.diffusion.levels, config.diffusion.schedule, self.device)
@@ -215,9 +226,9 @@ class Training:
             told = foretold(denoiser, schedule, x, config.sampler)
             error = held_out_error(codec, x, real, told)
             about = self.about | {"step": fit.step, "precision": fit.precision, "held_out": error}
-            about |= {"surprise": largest_surprise(codec, x, real, told)}
+            about |= {"uncertainty": uncertainty(codec, x, real, told)}
             about |= {"minutes": round(self.watch.minutes, 2)}
-            return Checkpoint(config, self.data.spec, codec, denoiser, about)
+            return Checkpoint(config, self.data.spec, codec, denoiser, about, imagination)
 
         newest: Checkpoint | None = None
 
@@ -232,7 +243,10 @@ class Training:
 
         network = build_denoiser(codec, config)
         fit = self._fit("policy", network, loss, config.policy_fit, publish)
-        return newest or checkpoint(fit)  # a run that was complete has published nothing
+        if newest is None:  # a run that was complete: its checkpoint may lack what is kept by now
+            newest = checkpoint(fit)
+            newest.save(self.folder)
+        return newest
 
 
 def kept(run: Path, step: int) -> Path:

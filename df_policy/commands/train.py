@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,11 @@ from df_policy.presets import PRESETS, preset
 from df_policy.processes import Stop, stopping
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
-    from df_policy.data.cache import Episodes
     from df_policy.demonstrations import Demonstrations
+    from df_policy.sharing import Share
+    from df_policy.train import Training
 
 ENCODER_SETTINGS = (
     "data",
@@ -39,17 +39,17 @@ ENCODER_SETTINGS = (
 """What an encoder depends on."""
 
 
-_SOME_IMAGES = 200
-
-
 @dataclass(frozen=True)
 class Arguments:
     """Fit a policy to a recording; every value of the preset can be given as an option."""
 
-    data: tuple[Path, ...]
-    """The recording, a zarr store; or several, to be learnt from together."""
+    data: tuple[str, ...]
+    """The recording, a zarr store, or several, to be learnt from together: paths, or addresses
+    such as s3://bucket/task.zarr."""
     out: Path
     """The run folder: checkpoint, logs and the state that --resume continues."""
+    weights: tuple[float, ...] = ()
+    """What share of the sequences is drawn from each recording, in any unit; else by length."""
     preset: Annotated[
         str, tyro.conf.arg(help=f"Settings to start from: {', '.join(PRESETS)}.")
     ] = "fruit_swap"
@@ -92,6 +92,8 @@ def main(argv: list[str]) -> int:
         TimeRemainingColumn,
     )
 
+    from df_policy.commands.train_data import demonstrations
+    from df_policy.sharing import joined
     from df_policy.train import check
 
     columns = (
@@ -101,12 +103,20 @@ def main(argv: list[str]) -> int:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, refresh_per_second=2) as progress, stopping() as stop:
-        data, about = _demonstrations(arguments.data, progress)
+    with (
+        joined(arguments.config.run.device) as share,
+        Progress(*columns, refresh_per_second=2, disable=not share.first) as progress,
+        stopping() as stop,
+    ):
+        data, about = share.in_turn(
+            lambda: demonstrations(arguments.data, arguments.weights, progress)
+        )
         check(data, arguments.config)  # before the folder is made, which a second try would find
-        prepare(arguments, about["fingerprint"])
-        code = run(arguments, data, about, progress, stop)
-    if code == 0:
+        if share.first:
+            prepare(arguments, about["fingerprint"])
+        share.wait()
+        code = run(arguments, data, about, progress, stop, share)
+    if code == 0 and share.first:
         print(f"evaluate it: python -m df_policy evaluate {arguments.out}")
     return code
 
@@ -117,14 +127,17 @@ def run(
     about: dict[str, Any],
     progress: Progress,
     stop: Stop,
+    share: Share,
 ) -> int:
     """Train and log; the exit code is 0, or 128 and the signal that ended it."""
     from df_policy.commands.train_log import TrainLog
     from df_policy.train import Hooks, StoppedError, Training
 
     begin, out = time.monotonic(), arguments.out
+    if not share.first:
+        return _beside(Training(data, arguments.config, out, about, Hooks(stop=stop, share=share)))
     log = TrainLog(out, arguments.config, arguments.wandb, progress)
-    hooks = Hooks(on_step=log.step, on_checkpoint=log.checkpoint, stop=stop)
+    hooks = Hooks(log.step, log.checkpoint, stop, share)
     try:
         Training(data, arguments.config, out, about, hooks).run()
         minutes = (time.monotonic() - begin) / 60
@@ -138,6 +151,15 @@ def run(
     finally:
         log.close()
     return 128 + stop.number if stop.is_set() else 0
+
+
+def _beside(training: Training) -> int:
+    """Compute a share of what the first process trains and tells of."""
+    from df_policy.train import StoppedError
+
+    with suppress(StoppedError):
+        training.run()
+    return 0
 
 
 def prepare(arguments: Arguments, fingerprint: str) -> None:
@@ -223,72 +245,3 @@ def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
             f"{saved.parent} was started on another recording, or this one has grown since: "
             "resume with the same one, or start a new run in another --out"
         )
-
-
-def _demonstrations(
-    paths: tuple[Path, ...], progress: Progress
-) -> tuple[Demonstrations, dict[str, Any]]:
-    import numpy as np
-
-    from df_policy.data.cache import load_cache
-    from df_policy.demonstrations import join
-    from df_policy.provenance import versions
-
-    recordings = []
-    for path in paths:
-        task = progress.add_task("decode", total=1, note="")
-        show = partial(_decoded, progress, task)
-        recordings.append(load_cache(path, progress=show))
-        episodes = len(recordings[-1].ends)
-        progress.update(task, completed=1, total=1, note=f"{episodes} episodes of {path.name}")
-    _check_apart(paths, recordings)
-    data = join([recording.demonstrations() for recording in recordings])
-    about: dict[str, Any] = {
-        "data": " ".join(path.name for path in paths),
-        "fingerprint": _fingerprint(data),
-        "episodes": len(data.ends),
-        "frames": len(data.action),
-        "task": recordings[0].task,
-        "versions": versions(),
-    }
-    seeds = np.concatenate([recording.seeds for recording in recordings])
-    if (seeds >= 0).any():
-        about["recorded_seeds"] = [int(seeds[seeds >= 0].min()), int(seeds.max())]
-    return data, about
-
-
-def _check_apart(paths: tuple[Path, ...], recordings: Sequence[Episodes]) -> None:
-    """Raises DfPolicyError if an episode would be learnt twice, or two tasks be taken for one."""
-    seen: dict[tuple[str, int], Path] = {}
-    task = recordings[0].task
-    for path, recording in zip(paths, recordings, strict=True):
-        if not recording.task.startswith(task):
-            raise DfPolicyError(
-                f"expected recordings of {task} like {paths[0]}, got {recording.task} in {path}; "
-                "train each task alone"
-            )
-        for seed in recording.seeds[recording.seeds >= 0].tolist():
-            other = seen.setdefault((recording.task, seed), path)
-            if other is not path:
-                raise DfPolicyError(
-                    f"expected each episode once, got seed {seed} in {other} and {path}, so that "
-                    "held-out episodes would be known; give the recorder another --seed, or leave "
-                    "one out"
-                )
-
-
-def _fingerprint(data: Demonstrations) -> str:
-    """What tells recordings apart: all numbers, and some of the images of every camera."""
-    import numpy as np
-
-    content = hashlib.sha256(repr(data.spec).encode())
-    for rows in (data.ends, data.action, data.tool_position, data.gripper):
-        content.update(rows.tobytes())
-    some = np.arange(0, len(data.action), max(1, len(data.action) // _SOME_IMAGES))
-    for camera in sorted(data.spec.cameras):
-        content.update(data.images[camera][some].tobytes())
-    return content.hexdigest()[:16]
-
-
-def _decoded(progress: Progress, task: TaskID, done: int, of: int) -> None:
-    progress.update(task, completed=done, total=of)

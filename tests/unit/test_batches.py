@@ -24,14 +24,16 @@ def draw(batches, seed, count=1):
     return [batches.draw(generator) for _ in range(count)]
 
 
-def test_a_long_batch_has_as_many_tokens_in_fewer_sequences():
-    for batch in draw(make(batch=8, pauses=1.0), 0, 20):
-        assert batch.read.shape[:2] == batch.free.shape[:2] == batch.real.shape == (2, 32)
-    for batch in draw(make(batch=8, pauses=0.0), 0, 20):
-        assert batch.real.shape == (8, 8)
-        assert batch.free is batch.read
-    lengths = {batch.real.shape for batch in draw(make(batch=8, pauses=0.5), 0, 20)}
-    assert lengths == {(8, 8), (2, 32)}
+def test_as_many_sequences_have_pauses_as_the_settings_say():
+    def paused(share):
+        drawn = draw(make(batch=50, pauses=share), 0, 4)
+        return np.mean([(b.read != b.free).any((1, 2)).float().mean().item() for b in drawn])
+
+    assert paused(0.0) == 0.0
+    assert 0.3 < paused(0.5) < 0.6
+    assert paused(1.0) > 0.9
+    for batch in draw(make(batch=5, pauses=1.0), 0, 5):
+        assert batch.read.shape[:2] == batch.free.shape[:2] == batch.real.shape == (5, 8)
 
 
 def test_what_is_imposed_is_read_and_not_learnt():
