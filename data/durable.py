@@ -44,6 +44,15 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def sync_folder(path: Path) -> None:
+    """Let the names in a folder be on the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def is_partial(file: Path) -> bool:
     """Whether a writer had not finished it."""
     return file.name.endswith(PARTIAL)

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from df_policy.data import durable
+from df_policy.data import durable, journal
 from df_policy.data.compose import Piece, Progress, compose, whole
 from df_policy.data.header import Header, check_same
 from df_policy.data.label import Label
@@ -180,6 +180,11 @@ def _alone(paths: Sequence[Path]) -> Iterator[None]:
     with ExitStack() as stack:
         for path in paths:
             stack.enter_context(durable.exclusive(path))
+            if journal.waits(path):
+                raise DfPolicyError(
+                    f"an episode that was kept when a recorder was killed waits in {path}: "
+                    f"python -m df_policy data repair {path} --in-place files it"
+                )
         yield
 
 

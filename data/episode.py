@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from df_policy.data.schema import (
     ARRIVAL_PARTS,
     ARRIVALS,
-    Column,
     columns,
     image_column,
     image_stamp_column,
@@ -43,48 +42,123 @@ def stack(frames: Sequence[Frame], spec: RobotSpec) -> dict[str, NDArray[Any]]:
     Raises:
         DfPolicyError: if a frame lacks a camera or has another shape than the schema says.
     """
-    rows: dict[str, list[Any]] = {column.name: [] for column in columns(spec)}
-    for index, frame in enumerate(frames):
+    taken = [pictures(frame.observation.images, spec, n) for n, frame in enumerate(frames)]
+    arrays = numbers(frames, spec)
+    for camera, size in spec.cameras.items():
+        stacked = np.empty((len(frames), *size, 3), dtype=np.uint8)
+        for index, images in enumerate(taken):  # ten times as fast as an array made of a list
+            stacked[index] = images[camera]
+        arrays[image_column(camera)] = stacked
+    return {column.name: arrays[column.name] for column in columns(spec)}
+
+
+def pictures(
+    images: Mapping[str, NDArray[Any]], spec: RobotSpec, index: int
+) -> dict[str, NDArray[np.uint8]]:
+    """The images of a frame, one for each camera.
+
+    Raises:
+        DfPolicyError: if one is missing, or of another size or type than the schema says.
+    """
+    found = {}
+    for camera, size in spec.cameras.items():
+        name = image_column(camera)
+        if camera not in images:
+            raise _no_camera(camera, images, index)
+        image = np.asarray(images[camera])
+        if image.shape != (*size, 3):
+            raise _wrong_shape(name, (*size, 3), image.shape, index)
+        if image.dtype != np.uint8:
+            raise DfPolicyError(f"expected {name} as uint8, got {image.dtype}; scale to 0..255")
+        found[camera] = np.ascontiguousarray(image)
+    return found
+
+
+def numbers(frames: Sequence[Frame], spec: RobotSpec) -> dict[str, NDArray[Any]]:
+    """All columns of an episode but the images.
+
+    Raises:
+        DfPolicyError: if a frame lacks a camera's stamp or has another shape than the schema says.
+    """
+    rows = Numbers(spec)
+    for frame in frames:
+        rows.append(frame)
+    return rows.arrays()
+
+
+class Numbers:
+    """All columns of an episode but the images, while it grows."""
+
+    def __init__(self, spec: RobotSpec) -> None:
+        self._spec, self._ways = spec, streams(spec.cameras)
+        self._columns = [column for column in columns(spec) if not column.is_image]
+        self._rows = {c.name: np.empty((256, *c.row_shape), c.dtype) for c in self._columns}
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Frames."""
+        return self._count
+
+    def append(self, frame: Frame) -> None:
+        """Add a frame's numbers.
+
+        Raises:
+            DfPolicyError: if it lacks a camera's stamp or has another shape than the schema says.
+        """
+        if self._count == len(self._rows["stamp_ns"]):
+            self._rows = {
+                name: np.concatenate([rows, np.empty_like(rows)])
+                for name, rows in self._rows.items()
+            }
+        row = self._row(frame)
+        for column in self._columns:
+            shape = np.shape(row[column.name])
+            if shape != column.row_shape:
+                raise _wrong_shape(column.name, column.row_shape, shape, self._count)
+            self._rows[column.name][self._count] = row[column.name]
+        self._count += 1
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Column name -> one row a frame."""
+        return {name: rows[: self._count] for name, rows in self._rows.items()}
+
+    def _row(self, frame: Frame) -> dict[str, Any]:
         seen = frame.observation
-        for camera in spec.cameras:
-            if camera not in seen.images or camera not in seen.image_stamps_ns:
-                raise DfPolicyError(
-                    f"expected camera {camera!r} in frame {index}, got {sorted(seen.images)}; "
-                    "check the robot's cameras"
-                )
-            rows[image_column(camera)].append(seen.images[camera])
-            rows[image_stamp_column(camera)].append(seen.image_stamps_ns[camera])
-        rows["q"].append(seen.q_rad)
-        rows["dq"].append(seen.dq_rad_s)
-        rows["tool_position"].append(seen.tool.position_m)
-        rows["tool_quat_xyzw"].append(seen.tool.quat_xyzw)
-        rows["gripper"].append([seen.gripper_m])
-        rows["action_requested"].append(frame.requested.row())
-        rows["action"].append(frame.sent.row())
-        rows["stamp_ns"].append(seen.stamp_ns)
-        rows["received_ns"].append(frame.received_ns)
-        rows["control"].append(int(frame.control))
-        came = [seen.arrivals.get(stream, Arrival()) for stream in streams(spec.cameras)]
-        rows[ARRIVALS].append([[getattr(one, part) for part in ARRIVAL_PARTS] for one in came])
-    return {column.name: _column(column, rows[column.name]) for column in columns(spec)}
+        row: dict[str, Any] = {}
+        for camera in self._spec.cameras:
+            if camera not in seen.image_stamps_ns:
+                raise _no_camera(camera, seen.image_stamps_ns, self._count)
+            row[image_stamp_column(camera)] = seen.image_stamps_ns[camera]
+        came = [seen.arrivals.get(stream, Arrival()) for stream in self._ways]
+        return row | {
+            "q": seen.q_rad,
+            "dq": seen.dq_rad_s,
+            "tool_position": seen.tool.position_m,
+            "tool_quat_xyzw": seen.tool.quat_xyzw,
+            "gripper": [seen.gripper_m],
+            "action_requested": frame.requested.row(),
+            "action": frame.sent.row(),
+            "stamp_ns": seen.stamp_ns,
+            "received_ns": frame.received_ns,
+            "control": int(frame.control),
+            ARRIVALS: [[getattr(one, part) for part in ARRIVAL_PARTS] for one in came],
+        }
 
 
-def _column(column: Column, rows: list[Any]) -> NDArray[Any]:
-    for index, row in enumerate(rows):
-        shape = np.shape(row)
-        if shape != column.row_shape:
-            raise DfPolicyError(
-                f"expected {column.name} of shape {column.row_shape}, got {shape} "
-                f"in frame {index}; check the robot's specification"
-            )
-    if column.is_image and any(np.asarray(row).dtype != np.uint8 for row in rows):
-        raise DfPolicyError(
-            f"expected {column.name} as uint8, got {np.asarray(rows[0]).dtype}; scale to 0..255"
-        )
-    stacked = np.empty((len(rows), *column.row_shape), dtype=column.dtype)
-    for index, row in enumerate(rows):  # ten times as fast as an array made of a list of images
-        stacked[index] = row
-    return stacked
+def _no_camera(camera: str, found: Mapping[str, Any], index: int) -> DfPolicyError:
+    return DfPolicyError(
+        f"expected camera {camera!r} in frame {index}, got {sorted(found)}; "
+        "check the robot's cameras"
+    )
+
+
+def _wrong_shape(
+    name: str, expected: tuple[int, ...], got: tuple[int, ...], index: int
+) -> DfPolicyError:
+    return DfPolicyError(
+        f"expected {name} of shape {expected}, got {got} "
+        f"in frame {index}; check the robot's specification"
+    )
 
 
 def check(arrays: Arrays, spec: RobotSpec, name: str) -> None:

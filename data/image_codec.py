@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.registry import register_codec
 
@@ -41,6 +42,11 @@ LARGEST_SIDE = 16383
 
 _METHOD = 0
 """The encoder's effort, 0 to 6: all of them are lossless."""
+
+
+def encode(image: NDArray[np.uint8]) -> bytes:
+    """One RGB image (H, W, 3) as a lossless WebP file."""
+    return bytes(imagecodecs.webp_encode(image, lossless=True, method=_METHOD))
 
 
 @dataclass(frozen=True)
@@ -93,10 +99,8 @@ class WebpCodec(ArrayBytesCodec):
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         chunk = np.asarray(chunk_data.as_numpy_array())
         image = np.ascontiguousarray(chunk.reshape(chunk_spec.shape[-3:]))
-        encoded = await asyncio.to_thread(
-            imagecodecs.webp_encode, image, lossless=True, method=_METHOD
-        )
-        return chunk_spec.prototype.buffer.from_bytes(bytes(encoded))
+        encoded = await asyncio.to_thread(encode, image)
+        return chunk_spec.prototype.buffer.from_bytes(encoded)
 
 
 register_codec(CODEC_NAME, WebpCodec)

@@ -74,16 +74,20 @@ def counts(arrays: Arrays, spec: RobotSpec) -> dict[str, NDArray[np.int64]]:
     return {"dropped": np.array(dropped, np.int64), "late": np.array(late, np.int64)}
 
 
-def about(label: Label, arrays: Arrays, spec: RobotSpec) -> dict[str, NDArray[Any]]:
+def about(
+    label: Label, arrays: Arrays, of_images: Mapping[str, int], spec: RobotSpec
+) -> dict[str, NDArray[Any]]:
     """The rows of all arrays under `meta` for one episode.
 
     Args:
         label: what is said of it.
-        arrays: all its columns.
+        arrays: all its columns but the images.
+        of_images: path -> checksum of a camera's images.
         spec: the robot that was recorded.
     """
     rows = {**label.rows(), **counts(arrays, spec)}
-    return rows | {CHECKSUM: checksums(column_checksums(arrays, spec), rows, spec)}
+    of_columns = {**column_checksums(arrays, spec), **of_images}
+    return rows | {CHECKSUM: checksums(of_columns, rows, spec)}
 
 
 def column_checksums(arrays: Arrays, spec: RobotSpec) -> dict[str, int]:

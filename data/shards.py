@@ -9,6 +9,7 @@ https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.htm
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import google_crc32c
@@ -59,15 +60,61 @@ def read(file: Path, count: int, raw_bytes: int) -> list[Encoded]:
 
 def write(images: list[Encoded], count: int) -> bytes:
     """The content of a shard with room for `count` images."""
+    lengths = [None if image is None else len(image) for image in images]
+    return b"".join([*filter(None, images), _index(lengths, count)])
+
+
+class Growing:
+    """A shard that is written image by image.
+
+    Args:
+        file: made, or made empty.
+        count: images that it has room for.
+    """
+
+    def __init__(self, file: Path, count: int) -> None:
+        self._file, self._count = file.open("wb", buffering=0), count
+        self._lengths: list[int | None] = []
+        self.waiting_bytes = 0
+        """Written, and perhaps not on the disk yet."""
+
+    def add(self, image: Encoded) -> None:
+        """Append one image."""
+        self._lengths.append(None if image is None else len(image))
+        self._write(image or b"")
+
+    def sync(self) -> None:
+        """Wait for the disk."""
+        os.fsync(self._file.fileno())
+        self.waiting_bytes = 0
+
+    def finish(self) -> None:
+        """Complete the file, and have it on the disk."""
+        self._write(_index(self._lengths, self._count))
+        self.sync()
+        self.close()
+
+    def close(self) -> None:
+        """Write no more."""
+        self._file.close()
+
+    def _write(self, content: bytes) -> None:
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
+        self.waiting_bytes += len(content)
+
+
+def _index(lengths: list[int | None], count: int) -> bytes:
     index = np.full((count, 2), _NONE, dtype="<u8")
-    parts, at = [], 0
-    for number, image in enumerate(images):
-        if image is not None:
-            index[number] = at, len(image)
-            parts.append(image)
-            at += len(image)
+    at = 0
+    for number, length in enumerate(lengths):
+        if length is not None:
+            index[number] = at, length
+            at += length
     raw = index.tobytes()
-    return b"".join([*parts, raw, google_crc32c.value(raw).to_bytes(4, "little")])
+    noted: int = google_crc32c.value(raw)
+    return raw + noted.to_bytes(4, "little")
 
 
 def _damaged(file: Path, got: str) -> DfPolicyError:

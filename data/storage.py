@@ -75,7 +75,8 @@ def arrays(
         DfPolicyError: if one is missing, or its metadata are not a recording's.
     """
     found: dict[str, ZarrArray] = {}
-    for column in (*columns(header.spec), *labels(header.spec), ENDS):
+    # The ends first: a recorder that goes on meanwhile makes the others longer before these.
+    for column in (ENDS, *columns(header.spec), *labels(header.spec)):
         if column.since > header.version:
             continue
         try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from df_policy.data import durable, episode, header, layout, storage
+from df_policy.data import durable, episode, header, journal, layout, storage
 from df_policy.data.label import checksum, counts
 from df_policy.data.reader import EpisodeStore
 from df_policy.data.schema import NO_SEED, Column, columns, labels
@@ -112,6 +112,11 @@ def _notes(store: EpisodeStore) -> list[str]:
         notes.append(
             f"{longest - store.frames} frames past the last episode: a recording that runs or "
             "was killed; they count for nothing and are cut when one goes on"
+        )
+    if journal.waits(store.path):
+        notes.append(
+            "an episode was kept and is not in the arrays yet: a recording that runs or was "
+            "killed; it is filed when one goes on, or by data repair --in-place"
         )
     partials = sum(1 for file, _ in layout.files(store.path) if durable.is_partial(file))
     if partials:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from df_policy.data import durable, episode, storage
+from df_policy.data import durable, episode, journal, storage
+from df_policy.data.filing import Filing
 from df_policy.data.header import Header, check_same, check_spec
 from df_policy.data.label import Label, about
+from df_policy.data.open_images import OpenImages
 from df_policy.data.reader import read_ends
-from df_policy.data.schema import DATA, ENDS, NO_SEED, SCHEMA_VERSION, columns, labels
+from df_policy.data.schema import (
+    NO_SEED,
+    SCHEMA_VERSION,
+    columns,
+    image_column,
+    labels,
+)
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Frame
 from df_policy.robot import RobotSpec
@@ -25,23 +34,21 @@ LONGEST_EPISODE_FRAMES = 20_000
 class EpisodeWriter:
     """The only writer of one recording.
 
-    The open episode is held in memory and written by `keep`, its end last: whatever happens, at
-    most the open episode is lost. `EpisodeWriter.open` makes one.
+    The open episode's images are encoded and written while it grows, its numbers are held in
+    memory, and `keep` makes it count: whatever happens, at most the open episode is lost.
+    `EpisodeWriter.open` makes one.
     """
 
-    def __init__(self, path: Path, header: Header, resources: ExitStack) -> None:
+    def __init__(self, path: Path, header: Header, resources: ExitStack, filing: Filing) -> None:
         self._path = path
         self._header = header
         self._resources = resources
-        self._frames: list[Frame] = []
-        group = storage.open_group(path, write=True)
-        self._group = group
-        self._arrays = storage.arrays(group, header, path)
-        ends = read_ends(self._arrays, path, header)
-        self._frames_kept = int(ends[-1]) if len(ends) else 0
-        self._episodes = len(ends)
+        self._filing = filing
+        self._numbers = episode.Numbers(header.spec)
+        self._images: OpenImages | None = None
+        self._wrong: DfPolicyError | None = None
         seed = labels(header.spec)[0]
-        seeds = storage.read(self._arrays[seed.path], seed, path, 0, len(ends))
+        seeds = storage.read(filing.arrays[seed.path], seed, path, 0, filing.episodes)
         highest = int(seeds.max()) + 1 if len(seeds) else 0
         self._next_seed = max(highest, storage.next_seed(path))
 
@@ -56,7 +63,8 @@ class EpisodeWriter:
     ) -> EpisodeWriter:
         """Begin a recording, or go on with one.
 
-        Frames that a killed recording left past the last episode's end are cut.
+        An episode that a killed recording had kept is filed, frames that it left past the last
+        episode's end are cut.
 
         Raises:
             DfPolicyError: if something else stands at `path`, it is of another robot, task or
@@ -87,24 +95,21 @@ class EpisodeWriter:
                 operators=_merged(stored.operators, header.operators),
                 code_versions=_merged(stored.code_versions, header.code_versions),
             )
-            durable.remove_partials(path)
+            waiting = stack.enter_context(journal.opened(path))
             if stored.version < SCHEMA_VERSION:
                 frames = int(ends[-1]) if len(ends) else 0
                 storage.add_columns(path, spec, stored.version, frames, len(ends))
-            writer = cls(path, merged, stack.pop_all())
-        try:
-            writer._cut()
+            filing = Filing(path, merged, waiting)
+            filing.take_up()
+            durable.remove_partials(path)
             if merged != stored:
                 storage.open_group(path, write=True).attrs.update(merged.attributes())
-        except BaseException:
-            writer.close()
-            raise
-        return writer
+            return cls(path, merged, stack.pop_all(), filing)
 
     @property
     def episodes(self) -> int:
         """Episodes kept so far, those of earlier sessions too."""
-        return self._episodes
+        return self._filing.episodes
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -119,15 +124,23 @@ class EpisodeWriter:
     def append(self, frame: Frame) -> None:
         """Add a frame to the open episode.
 
+        It waits where the encoder is far behind (open_images.MOST_WAITING).
+
         Raises:
             DfPolicyError: if the episode grows beyond what memory should hold.
         """
-        if len(self._frames) >= LONGEST_EPISODE_FRAMES:
+        if len(self._numbers) >= LONGEST_EPISODE_FRAMES:
             raise DfPolicyError(
                 f"expected at most {LONGEST_EPISODE_FRAMES} frames in an episode, got more; "
                 "keep or drop it sooner"
             )
-        self._frames.append(frame)
+        images = self._open_images()
+        if self._wrong is None:
+            try:
+                self._numbers.append(frame)
+                images.append(frame.observation.images)
+            except DfPolicyError as error:
+                self._wrong = error  # said when it is to be kept
 
     def keep(self, seed: int | None = None, success: bool = True, note: str = "") -> None:
         """End the open episode and write it; on return it is on the disk.
@@ -139,41 +152,43 @@ class EpisodeWriter:
 
         Raises:
             DfPolicyError: if the episode is empty, not finite, has gaps or wrong shapes, or the
-                disk refuses; it is then lost, and all others stay.
+                disk refuses; it is then lost unless the message says otherwise, and all others
+                stay.
         """
-        frames, self._frames = self._frames, []
-        spec = self._header.spec
-        arrays = episode.stack(frames, spec)
-        if frames:
-            episode.check_arrivals(arrays, spec, f"episode {self.episodes} of {self._path}")
-        seed = NO_SEED if seed is None else seed
-        self.keep_episode(episode.Episode(arrays, seed, success, note))
+        with self._closing_images() as images:
+            arrays, wrong = self._numbers.arrays(), self._wrong
+            self._forget()
+            of_images = images.finish()
+            if wrong is not None:
+                raise wrong
+            if len(arrays["stamp_ns"]):
+                episode.check_arrivals(arrays, self._header.spec, self._name)
+            label = Label(NO_SEED if seed is None else seed, success, note)
+            self._write(arrays, of_images, label)
 
     def keep_episode(self, kept: episode.Episode) -> None:
         """Write an episode that comes as arrays, as `keep` does; what it does not tell is unknown.
 
         Raises:
-            DfPolicyError: as `keep` does; what was appended before stays.
+            DfPolicyError: as `keep` does, or if frames were appended.
         """
-        name = f"episode {self.episodes} of {self._path}"
+        if len(self._numbers):
+            raise DfPolicyError("expected no open episode, got one; keep or drop it first")
+        spec = self._header.spec
         frames = len(kept.arrays["stamp_ns"])
         arrays = {
             column.name: np.full((frames, *column.row_shape), column.fill, column.dtype)
-            for column in columns(self._header.spec)
+            for column in columns(spec)
             if column.since > 1 and column.name not in kept.arrays
         }
         arrays |= kept.arrays
-        episode.check(arrays, self._header.spec, name)
-        label = Label(kept.seed, kept.success, kept.note)
-        try:
-            self._write(arrays, label)
-        except OSError as error:
-            raise DfPolicyError(
-                f"expected to write {name}, got {error}; make room on the disk and go on: "
-                f"the {self.episodes} episodes before it are safe"
-            ) from error
-        if kept.seed != NO_SEED:
-            self._next_seed = max(self._next_seed, kept.seed + 1)
+        episode.check(arrays, spec, self._name)
+        pictures = {camera: arrays.pop(image_column(camera)) for camera in spec.cameras}
+        with self._closing_images() as images:
+            for index in range(frames):
+                images.append({camera: rows[index] for camera, rows in pictures.items()})
+            label = Label(kept.seed, kept.success, kept.note)
+            self._write(arrays, images.finish(), label)
 
     def drop(self, seed: int | None = None) -> None:
         """Forget the open episode.
@@ -181,15 +196,17 @@ class EpisodeWriter:
         Args:
             seed: given, it counts as tried, and `next_seed` goes beyond it.
         """
-        self._frames = []
+        self._forget()
         if seed is not None and seed >= self._next_seed:
             self._next_seed = seed + 1
-            storage.put_next_seed(self._group, self._next_seed)
+            storage.put_next_seed(storage.open_group(self._path, write=True), self._next_seed)
 
     def close(self) -> None:
         """Forget the open episode and let others write."""
-        self._frames = []
-        self._resources.close()
+        try:
+            self._forget()
+        finally:
+            self._resources.close()
 
     def __enter__(self) -> EpisodeWriter:
         """This writer."""
@@ -204,23 +221,60 @@ class EpisodeWriter:
         """Close it."""
         self.close()
 
-    def _write(self, arrays: episode.Arrays, label: Label) -> None:
-        start, number = self._frames_kept, self.episodes
-        end = start + len(arrays["stamp_ns"])
-        rows = about(label, arrays, self._header.spec)
-        spec = self._header.spec
-        places = [(c, start, arrays[c.name]) for c in columns(spec)]
-        places += [(c, number, rows[c.name][None]) for c in labels(spec)]
-        storage.put((self._arrays[column.path], at, new) for column, at, new in places)
-        storage.append_last(self._arrays[ENDS.path], end)
-        self._frames_kept, self._episodes = end, number + 1
+    @property
+    def _name(self) -> str:
+        return f"episode {self.episodes} of {self._path}"
 
-    def _cut(self) -> None:
-        """Let every array end where the last kept episode ends."""
+    def _open_images(self) -> OpenImages:
+        if self._images is None:
+            try:
+                self._filing.file()
+            except OSError as error:
+                raise self._refused(error) from error
+            parts = (self._path, self._header.spec, self._filing.arrays, self._filing.frames)
+            self._images = OpenImages(*parts)
+        return self._images
+
+    @contextmanager
+    def _closing_images(self) -> Iterator[OpenImages]:
+        """The open episode's images, of which nothing is left if it is not kept."""
+        images, self._images, before = self._open_images(), None, self.episodes
+        try:
+            yield images
+        except OSError as error:
+            raise self._refused(error) from error
+        finally:
+            if self._filing.waiting is None and self.episodes == before:
+                images.discard()
+
+    def _refused(self, error: OSError) -> DfPolicyError:
+        after = f"the {self.episodes} episodes before it are safe"
+        if self._filing.waiting is not None:
+            after = "it and all before it are safe, and it is filed when the recording goes on"
+        return DfPolicyError(
+            f"expected to write {self._name}, got {error}; make room on the disk and go on: "
+            f"{after}"
+        )
+
+    def _forget(self) -> None:
+        self._numbers, self._wrong = episode.Numbers(self._header.spec), None
+        if self._images is not None:
+            self._images.discard()
+            self._images = None
+
+    def _write(self, arrays: episode.Arrays, of_images: dict[str, int], label: Label) -> None:
         spec = self._header.spec
-        for column in (*columns(spec), *labels(spec)):
-            length = self._frames_kept if column.group == DATA else self._episodes
-            storage.shorten(self._arrays[column.path], length)
+        episode.check(arrays, spec, self._name)
+        number = self.episodes
+        about_it = about(label, arrays, of_images, spec)
+        rows = {c.path: arrays[c.name] for c in columns(spec) if not c.is_image}
+        rows |= {c.path: about_it[c.name][None] for c in labels(spec)}
+        try:
+            self._filing.keep(rows)
+        finally:
+            safe = self._filing.waiting is not None or self.episodes > number
+            if safe and label.seed != NO_SEED:
+                self._next_seed = max(self._next_seed, label.seed + 1)
 
 
 def _merged(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ if __name__ == "__main__":
         signal.signal(_number, leave_at_once)
 
 from df_policy import __version__
-from df_policy.commands.live_recording import add_options
+from df_policy.commands import live_recording, topic_recording
 from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from df_policy.teleop.progress import RecordingProgress
     from df_policy.teleop.workers import Recorded
 
-DEVICES = "scripted, keyboard, gamepad, spacemouse, web, leader"
+DEVICES = "scripted, keyboard, gamepad, spacemouse, web, leader; topics: somebody else, over ROS 2"
 FIRST_SEED = 1_000_000
 MOST_DROPS_IN_A_ROW = 50
 """So many failures one after the other are no accident: something is broken."""
@@ -136,7 +136,8 @@ def parser() -> Options:
         help="processes that drive at once, for devices that need no person; what is recorded "
         "does not depend on it",
     )
-    add_options(made)
+    live_recording.add_options(made)
+    topic_recording.add_options(made)
     return made
 
 
@@ -157,9 +158,11 @@ def _record(options: argparse.Namespace) -> int:
     from df_policy.teleop.device import find
     from df_policy.teleop.progress import RecordingProgress
 
+    if options.device == "topics":
+        return topic_recording.run(options, _out(options))
     device = find("device", options.device, devices())
     make = find("task", options.task, tasks())
-    out = Path(getattr(options, "out", f"recordings/{options.task}.zarr"))
+    out = _out(options)
     for name in ("episodes", "workers"):
         if getattr(options, name) < 1:
             raise DfPolicyError(f"expected --{name} of at least 1, got {getattr(options, name)}")
@@ -202,6 +205,10 @@ def _record(options: argparse.Namespace) -> int:
             _fill(writer, _episodes(options, device, writer, stop.is_set), options.episodes, show)
         show.summary(out, stopped=stop.is_set())
     return 128 + stop.number if stop.is_set() else 0
+
+
+def _out(options: argparse.Namespace) -> Path:
+    return Path(getattr(options, "out", f"recordings/{options.task}.zarr"))
 
 
 def _mishaps(options: argparse.Namespace) -> str:

@@ -190,7 +190,7 @@ def header_of(contents: Contents, told: Conventions, chosen: argparse.Namespace)
         raise DfPolicyError(
             f"the file does not say everything; say\n  {wanted}\nit holds\n  {listed}"
         )
-    robot = _robot(chosen.robot)
+    robot = read_robot(chosen.robot)
     images = {camera: contents.keys.get(key) for camera, key in told.cameras.items()}
     lost = [told.cameras[camera] for camera, kind in images.items() if kind is None]
     if lost:
@@ -204,7 +204,7 @@ def header_of(contents: Contents, told: Conventions, chosen: argparse.Namespace)
     return Header(spec, str(task), ("imported",), (__version__,))
 
 
-def _robot(path: Path) -> RobotSpec:
+def read_robot(path: Path) -> RobotSpec:
     """The robot that a JSON file describes, or a recording is of."""
     from df_policy.robot import RobotSpec
 

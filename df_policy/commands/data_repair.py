@@ -30,9 +30,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Look at all of it, then write what is whole."""
     options = parser().parse_args(argv)
+    from df_policy.data.filing import take_up_left
     from df_policy.data.repair import plan
     from df_policy.data.verify import verify
 
+    if options.in_place and take_up_left(options.path):
+        print(f"{options.path}: filed an episode that was kept when the recorder was killed")
     with bar(f"verify {options.path}") as show:
         proof = verify(options.path, show)
     made = plan(proof, drop_broken=options.drop_broken)

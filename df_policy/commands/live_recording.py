@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from df_policy.teleop.recorder import Sink
     from df_policy.teleop.status import Status, Watcher
 
-_OPEN_EPISODE_BYTES = 4 * 2**30
-"""The open episode's images stay in memory until it is kept."""
 _LONGEST_EPISODE = 20_000
 """Frames that the store takes."""
 _CATCHING_UP = "paused until the encoder has caught up"
@@ -140,7 +138,7 @@ def record(
             watchers,
             autopilot,
             about=partial(_about, options, writing, pace),
-            most_steps=_most_steps(environment),
+            most_steps=_LONGEST_EPISODE - 1,
             hindrance=lambda: _CATCHING_UP if writing.is_full else "",
         )
         _fill(environment, person, writing, pace, options.episodes, first_seed, stop)
@@ -219,12 +217,6 @@ def _attach(
     typed = partial(getattr, keyboard, "note")
     watchers.append(stack.enter_context(Dashboard(hints, typed)))
     return together(listeners), watchers
-
-
-def _most_steps(environment: Environment) -> int:
-    """The longest episode that memory should hold."""
-    frame = sum(3 * height * width for height, width in environment.spec.cameras.values())
-    return min(_LONGEST_EPISODE - 1, _OPEN_EPISODE_BYTES // max(1, frame))
 
 
 def _autopilot(name: str, environment: Environment, handling: Handling) -> Autopilot:

@@ -60,8 +60,12 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether nothing was lost but open episodes."""
-        return self.lost == self.not_opened == self.faults == 0 and self.unreported <= self.kills
+        """Whether episodes were kept, and nothing was lost but open ones."""
+        return (
+            self.kept > 0
+            and self.lost == self.not_opened == self.faults == 0
+            and self.unreported <= self.kills
+        )
 
 
 class _Sink:
@@ -71,7 +75,7 @@ class _Sink:
         self._writer, self._pipe, self._keeping = writer, pipe, keeping
         self.append, self.drop = writer.append, writer.drop
 
-    def keep(self, seed: int, success: bool) -> None:
+    def keep(self, seed: int, success: bool, note: str = "") -> None:
         self._keeping.value = 1
         self._writer.keep(seed, success, note=f"episode of seed {seed}")
         self._keeping.value = 0

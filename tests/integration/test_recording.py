@@ -93,8 +93,9 @@ def test_kills_at_any_moment_cost_at_most_the_open_episode(tmp_path: Path) -> No
         before = check(path)
         assert before >= seen, "an episode that had been kept is gone"
     with EpisodeWriter.open(path, SPEC, "tiny") as writer:
-        assert writer.episodes == before
-    assert check(path) == before
+        assert writer.episodes in (before, before + 1)  # one may be safe and not filed yet
+        after = writer.episodes
+    assert check(path) == after
 
 
 def content(path: Path) -> dict[str, np.ndarray]:

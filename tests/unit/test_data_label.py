@@ -104,7 +104,10 @@ def test_every_bit_counts_in_the_checksum(bit, start):
 
 def test_the_checksum_covers_every_array():
     names = labels(SPEC)[-1].names
-    rows = about(Label(3), stack(episode(), SPEC), SPEC)
+    arrays = stack(episode(), SPEC)
+    of_images = {f"data/image_{camera}": 7 for camera in SPEC.cameras}
+    numbers = {name: rows for name, rows in arrays.items() if f"data/{name}" not in of_images}
+    rows = about(Label(3), numbers, of_images, SPEC)
     assert len(rows["checksum"]) == len(names) == len(set(names))
     assert np.all(rows["checksum"] >= 0)
     assert {"data/image_front", "data/action", "data/arrivals", "meta/success"} <= set(names)

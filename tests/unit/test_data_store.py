@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
+import threading
+import weakref
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fakes"))
 
 from tiny_world import SPEC, STEPS, frames
 
-from df_policy.data import durable
+from df_policy.commands import data_repair
+from df_policy.data import durable, storage
+from df_policy.data.edit import trim, write_in_place
 from df_policy.data.episode import stack
 from df_policy.data.reader import EpisodeStore
+from df_policy.data.schema import Column
+from df_policy.data.verify import verify
 from df_policy.data.writer import EpisodeWriter
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Frame
@@ -149,6 +156,34 @@ def test_a_reader_sees_only_what_was_kept_when_it_opened(tmp_path: Path) -> None
     assert np.array_equal(store.episode(0).arrays["q"], stack(frames(0), SPEC)["q"])
 
 
+def test_a_reader_may_open_a_recording_while_an_episode_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = storage.array
+    with EpisodeWriter.open(tmp_path / "a.zarr", SPEC, "tiny") as writer:
+        write(writer, frames(0))
+        writer.keep(0)
+        total = len(EpisodeStore.open(tmp_path / "a.zarr").arrays)
+        for turn in range(total):
+            opened: list[str] = []
+
+            def keep_in_between(
+                group: zarr.Group, column: Column, where: Path, turn=turn, opened=opened
+            ) -> storage.ZarrArray:
+                found = read(group, column, where)
+                opened.append(column.path)
+                if len(opened) == turn + 1:
+                    write(writer, frames(turn + 1))
+                    writer.keep(turn + 1)
+                return found
+
+            with monkeypatch.context() as patch:
+                patch.setattr(storage, "array", keep_in_between)
+                store = EpisodeStore.open(tmp_path / "a.zarr")
+            assert len(store) in (turn + 1, turn + 2)
+            assert store.episode(turn).seed == turn
+
+
 def test_frames_of_a_crashed_recording_are_cut_at_the_next_opening(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     record(path, [0])
@@ -168,41 +203,182 @@ def test_frames_of_a_crashed_recording_are_cut_at_the_next_opening(tmp_path: Pat
     )
 
 
-def test_an_end_is_seen_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:
-    """A kill between any two of a keep's writes leaves the episodes before it, or one more."""
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing reaches the disk after it."""
 
-    class Killed(BaseException):
-        pass
 
-    left = 0
-    replace_file = durable.replace_file
+class Power:
+    """Lets so many changes of the disk through, raises Killed at the next, and takes no more.
 
-    def counted(path: Path, value: bytes) -> None:
-        nonlocal left
-        if left == 0:
-            raise Killed
-        left -= 1
-        replace_file(path, value)
+    The encoder's threads are not counted: what they write is complete before an episode counts.
+    """
 
+    def __init__(self, patch: pytest.MonkeyPatch, left: int) -> None:
+        self.left, self.cut = left, False
+        for place, name in (
+            (os, "pwrite"),
+            (os, "ftruncate"),
+            (Path, "replace"),
+            (Path, "unlink"),
+            (durable, "replace_file"),
+        ):
+            patch.setattr(place, name, self._counted(getattr(place, name)))
+
+    def _counted(self, change):
+        def counted(*values: object, **named: object) -> object:
+            if threading.current_thread().name.startswith("encode"):
+                return change(*values, **named)
+            if self.cut:
+                return None
+            self.left -= 1
+            if self.left < 0:
+                self.cut = True
+                raise Killed
+            return change(*values, **named)
+
+        return counted
+
+
+def check(path: Path, seeds: list[int], count: int) -> None:
+    store = EpisodeStore.open(path)
+    assert list(store.seeds) == seeds
+    for index, seed in enumerate(seeds):
+        expected = stack(frames(seed, count), SPEC)
+        for name, rows in store.episode(index).arrays.items():
+            assert np.array_equal(rows, expected[name])
+
+
+@pytest.fixture
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An episode has many files of images."""
+    monkeypatch.setattr(storage, "_LARGEST_SHARD_FRAMES", 5)
+
+
+def test_a_kill_between_two_writes_costs_at_most_the_open_episode(
+    tmp_path: Path, small_files: None
+) -> None:
+    """What is seen is whole; what the next writer finds is that, or the episode that was safe."""
+    record(tmp_path / "base.zarr", [0], count=STEPS)
+    allowed, found = 0, [1]
+    while True:
+        path = tmp_path / f"{allowed}.zarr"
+        shutil.copytree(tmp_path / "base.zarr", path)
+        with contextlib.suppress(Killed), EpisodeWriter.open(path, SPEC, "tiny") as writer:
+            write(writer, frames(1, STEPS))
+            with pytest.MonkeyPatch.context() as patch:
+                power = Power(patch, allowed)
+                try:
+                    writer.keep(1)
+                finally:
+                    writer.close()  # the system lets its lock go
+        seen = len(EpisodeStore.open(path))
+        check(path, [0, 1][:seen], STEPS)
+        with EpisodeWriter.open(path, SPEC, "tiny") as writer:
+            assert found[-1] <= writer.episodes, "a kill that came later cost more"
+            assert seen <= writer.episodes
+            found.append(writer.episodes)
+        check(path, [0, 1][: found[-1]], STEPS)
+        assert {file.name for file in path.iterdir()} == {"data", "meta", "zarr.json"}
+        if not power.cut:
+            break
+        shutil.rmtree(path)
+        # Each write of the journal, then every tenth of those that file the episode.
+        allowed += 1 if allowed < 4 else 10
+    assert found.count(1) <= 3, "safe with the first write, not with the last"
+    assert found.count(2) >= 5
+
+
+def test_an_episode_that_is_dropped_leaves_nothing(tmp_path: Path, small_files: None) -> None:
+    path = tmp_path / "a.zarr"
+    with EpisodeWriter.open(path, SPEC, "tiny") as writer:
+        write(writer, frames(0, STEPS))
+        writer.keep(0)
+        before = content(path)
+        write(writer, frames(1, 30))
+        during = {file.name for file in path.glob("*.partial")}
+        writer.drop()
+        assert content(path) == before
+    assert {"image_front.2.partial", "image_front.3.partial"} <= during
+    check(path, [0], STEPS)
+
+
+def test_the_images_of_a_long_episode_are_not_held_in_memory(tmp_path: Path) -> None:
+    with EpisodeWriter.open(tmp_path / "a.zarr", SPEC, "tiny") as writer:
+        held = []
+        for frame in frames(0, 40):
+            held.append(weakref.ref(frame.observation))
+            writer.append(frame)
+            del frame
+        writer.keep(0)
+        assert not any(one() for one in held)
+
+
+def test_an_episode_that_finds_no_room_in_the_arrays_is_filed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.zarr"
+
+    def full(path: Path, value: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    for later in ("same writer", "next writer"):
+        with EpisodeWriter.open(path, SPEC, "tiny") as writer:
+            first = writer.episodes
+            with monkeypatch.context() as patch:
+                patch.setattr(durable, "replace_file", full)
+                write(writer, frames(first))
+                with pytest.raises(DfPolicyError, match="it and all before it are safe"):
+                    writer.keep(first)
+                with pytest.raises(DfPolicyError, match="No space left"):
+                    writer.append(frames(9)[0])
+            if later == "same writer":
+                write(writer, frames(first + 1))
+                writer.keep(first + 1)
+            else:
+                assert verify(path).notes
+    with EpisodeWriter.open(path, SPEC, "tiny") as writer:
+        assert writer.next_seed == 3
+    check(path, [0, 1, 2], STEPS)
+
+
+def test_a_journal_that_is_damaged_or_of_another_recording_adds_nothing(tmp_path: Path) -> None:
+    path, file = tmp_path / "a.zarr", tmp_path / "a.zarr" / "kept.journal"
+    with EpisodeWriter.open(path, SPEC, "tiny") as writer, pytest.MonkeyPatch.context() as patch:
+        write(writer, frames(0))
+        patch.setattr(durable, "replace_file", None)
+        with contextlib.suppress(TypeError):
+            writer.keep(0)
+    whole = file.read_bytes()
+    for at in (0, 9, 13, 200, len(whole) // 2, len(whole) - 1):
+        for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
+            shutil.copytree(path, tmp_path / "b.zarr")
+            (tmp_path / "b.zarr" / file.name).write_bytes(damaged)
+            with EpisodeWriter.open(tmp_path / "b.zarr", SPEC, "tiny") as writer:
+                assert writer.episodes == 0
+            shutil.rmtree(tmp_path / "b.zarr")
+    other = tmp_path / "other.zarr"
+    record(other, [4, 5])
+    before = content(other)
+    (other / file.name).write_bytes(whole)
+    with pytest.raises(DfPolicyError, match="does not belong to this recording"):
+        EpisodeWriter.open(other, SPEC, "tiny")
+    (other / file.name).unlink()
+    assert content(other) == before
+
+
+def test_an_edit_waits_for_what_repair_files(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     record(path, [0])
-    monkeypatch.setattr(durable, "replace_file", counted)
-    kept, writes = 1, 0
-    while kept == 1:
-        left = 10_000
-        with EpisodeWriter.open(path, SPEC, "tiny") as writer:
-            write(writer, frames(1))
-            left = writes
-            with contextlib.suppress(Killed):
-                writer.keep(1)
-        store = EpisodeStore.open(path)
-        kept = len(store)
-        for index in range(kept):
-            expected = stack(frames(index), SPEC)
-            for name, rows in store.episode(index).arrays.items():
-                assert np.array_equal(rows, expected[name])
-        writes += 1
-    assert writes > 20
+    with EpisodeWriter.open(path, SPEC, "tiny") as writer, pytest.MonkeyPatch.context() as patch:
+        write(writer, frames(1))
+        patch.setattr(durable, "replace_file", None)
+        with contextlib.suppress(TypeError):
+            writer.keep(1)
+    with pytest.raises(DfPolicyError, match=r"repair .*a\.zarr --in-place files it"):
+        write_in_place(trim(EpisodeStore.open(path), [0], 1, 0), path)
+    assert data_repair.main([str(path), "--in-place"]) == 0
+    check(path, [0, 1], STEPS)
+    assert verify(path).notes == ()
 
 
 def test_only_one_process_writes(tmp_path: Path) -> None:
@@ -284,11 +460,11 @@ def test_a_full_disk_costs_only_the_open_episode(tmp_path: Path, monkeypatch) ->
         write(writer, frames(0))
         writer.keep(0)
 
-        def full(path: Path, value: bytes) -> None:
+        def full(handle: int, content: bytes, at: int) -> int:
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(durable, "replace_file", full)
+            patch.setattr(os, "pwrite", full)
             write(writer, frames(1))
             with pytest.raises(DfPolicyError, match="make room"):
                 writer.keep(1)
