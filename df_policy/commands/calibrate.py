@@ -1,0 +1,123 @@
+"""`python -m df_policy calibrate`: print a board, take pictures of it, find where a camera is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from df_policy.commands.options import Options
+from df_policy.errors import DfPolicyError
+from df_policy.files import check_writable, write_text
+
+if TYPE_CHECKING:
+    from df_policy.hardware.board import Board
+
+
+def main(argv: list[str]) -> int:
+    """Run one of the three steps."""
+    given = _parser().parse_args(argv)
+    if given.step == "board":
+        return _print_board(_board(given), Path(given.out))
+    if given.step == "views":
+        return _take_views(given)
+    return _solve(given)
+
+
+def _board(given: argparse.Namespace) -> Board:
+    from df_policy.hardware.board import Board
+
+    if given.square_mm <= 0.0 or min(given.columns, given.rows) < 3:
+        raise DfPolicyError(
+            "expected squares above 0 mm and at least 3 columns and rows, got "
+            f"{given.square_mm}, {given.columns} and {given.rows}"
+        )
+    return Board(given.columns, given.rows, 1e-3 * given.square_mm)
+
+
+def _print_board(board: Board, out: Path) -> int:
+    check_writable(out)
+    board.write(out)
+    width, height = (1e3 * value for value in board.size_m)
+    print(
+        f"{out}: print it {width:g} x {height:g} mm, glue it onto something flat, and measure it"
+    )
+    return 0
+
+
+def _take_views(given: argparse.Namespace) -> int:
+    """A picture each time Enter is pressed; somebody moves the arm in between."""
+    from df_policy.hardware import views
+    from df_policy.hardware.camera_sources import camera_source, size_of
+    from df_policy.ros_nodes.franka_config import FrankaNodeConfig, drivers
+
+    board, folder = _board(given), Path(given.out)
+    arm, _ = drivers(FrankaNodeConfig(robot_ip=given.robot_ip, real_time=False))
+    camera = camera_source(given.camera, size_of(given.capture), 30)
+    taken: list[views.View] = []
+    try:
+        arm.connect()
+        seen = camera.open()
+        print("move the hand by its grips, let go, press Enter; q and Enter when done (15 views)")
+        while sys.stdin.readline().strip() not in ("q", "quit"):
+            for _ in range(5):  # what was buffered is from before
+                frame = camera.read()
+            if frame is None:
+                break
+            try:
+                count = len(board.corners(frame.rgb)[0])
+            except DfPolicyError as error:
+                print(f"left out: {error}")
+                continue
+            taken.append(views.View(frame.rgb, arm.read().tool))
+            print(f"view {len(taken)}: {count} corners", flush=True)
+    finally:
+        camera.close()
+        arm.close()
+    views.save(folder, taken, seen, board)
+    print(f"{len(taken)} views in {folder}; next: calibrate solve {folder} --mount hand|fixed")
+    return 0
+
+
+def _solve(given: argparse.Namespace) -> int:
+    from df_policy.hardware import views
+
+    taken, seen, board = views.load(Path(given.folder))
+    found, left_out = views.solve(given.mount, taken, seen, board)
+    for reason in left_out:
+        print(f"left out {reason}")
+    print(found)
+    if given.out:
+        about = {
+            "mount": found.mount,
+            "position_m": found.camera.position_m.tolist(),
+            "quat_xyzw": found.camera.quat_xyzw.tolist(),
+            "views": found.views,
+            "error_mm": found.error_mm,
+            "error_deg": found.error_deg,
+        }
+        write_text(Path(given.out), json.dumps(about, indent=1))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Options(prog="python -m df_policy calibrate", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True, metavar="board|views|solve")
+    board = steps.add_parser("board", help="write a board to be printed")
+    board.add_argument("--out", default="board.png", help="a .png file")
+    views = steps.add_parser("views", help="take pictures of it, with the arm in many poses")
+    views.add_argument("--robot-ip", required=True, help="address of the robot's control")
+    views.add_argument("--camera", required=True, help="realsense:SERIAL or v4l:DEVICE")
+    views.add_argument("--capture", default="720x1280", help="height x width [px]")
+    views.add_argument("--out", required=True, help="folder for pictures and poses")
+    for step in (board, views):
+        step.add_argument("--columns", type=int, default=7, help="squares across")
+        step.add_argument("--rows", type=int, default=5, help="squares down")
+        step.add_argument("--square-mm", type=float, default=30.0, help="side, as measured")
+    solve = steps.add_parser("solve", help="find where the camera is")
+    solve.add_argument("folder", help="of `calibrate views`")
+    solve.add_argument("--mount", choices=["hand", "fixed"], required=True, help="of the camera")
+    solve.add_argument("--out", default="", help="a .json file for the result")
+    return parser

@@ -1,0 +1,135 @@
+"""What a driver of an arm does, whatever library it speaks through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float64
+
+from df_policy.errors import DfPolicyError
+from df_policy.geometry import Pose
+from df_policy.hardware.feed_forward import MovingTarget
+
+
+class LostRobotError(DfPolicyError):
+    """The robot does not answer any more."""
+
+
+@dataclass(frozen=True)
+class ArmState:
+    """What an arm says of itself."""
+
+    robot_ns: int
+    """By the robot's own clock."""
+    q_rad: Float64[np.ndarray, "n"]
+    dq_rad_s: Float64[np.ndarray, "n"]
+    tool: Pose
+    """The point between the finger tips, in the frame of the base."""
+    desired: Pose
+    """Where the robot's controller wants the tool; what it lags behind is its own affair."""
+    mode: str
+    """As the robot calls it, in lower case: idle, move, reflex, user_stopped, ..."""
+    fault: str = ""
+    """Why it does not move, although it is told to; empty if it would."""
+    received: float = 1.0
+    """Share of commands that reached the robot in time, of the last 100; 1 while none is sent."""
+
+
+@runtime_checkable
+class ArmDriver(Protocol):
+    """An arm. No method but `connect`, `recover` and `home` takes longer than a few ms."""
+
+    def connect(self) -> ArmState:
+        """Reach the robot and set it up.
+
+        Raises:
+            DfPolicyError: if it cannot be reached or does not take the settings.
+        """
+        ...
+
+    def read(self) -> ArmState:
+        """What it says now.
+
+        Raises:
+            LostRobotError: if it does not answer.
+        """
+        ...
+
+    def follow(self, target: MovingTarget, state: ArmState) -> None:
+        """Be at the target soon and move as it does, without a jerk; returns at once.
+
+        Told no more, the arm comes to a stop by itself within a quarter of a second.
+
+        Args:
+            target: where to be.
+            state: what was read last.
+
+        Raises:
+            DfPolicyError: if the robot refuses, or stopped by itself since the last call.
+        """
+        ...
+
+    def halt(self) -> None:
+        """Come to a stop, without a jerk; returns at once."""
+        ...
+
+    def home(self, q_rad: Float64[np.ndarray, "n"]) -> None:
+        """Begin to go to a posture, slowly; returns at once.
+
+        Raises:
+            DfPolicyError: if the robot refuses.
+        """
+        ...
+
+    def recover(self) -> ArmState:
+        """Leave a fault, or reach a robot again that was lost; nothing moves by this.
+
+        Raises:
+            DfPolicyError: if the fault stays, saying what to do.
+        """
+        ...
+
+    def close(self) -> None:
+        """Come to a stop and let go of the robot."""
+        ...
+
+
+@dataclass(frozen=True)
+class HandState:
+    """What a gripper says of itself."""
+
+    opening_m: float
+    holds: bool
+    """Whether its last grasp ended on something."""
+    fault: str = ""
+
+
+@runtime_checkable
+class HandDriver(Protocol):
+    """A gripper. No method blocks but `connect`."""
+
+    def connect(self) -> HandState:
+        """Reach the gripper.
+
+        Raises:
+            DfPolicyError: if it cannot be reached.
+        """
+        ...
+
+    def read(self) -> HandState:
+        """What it said last."""
+        ...
+
+    def want(self, opening_m: float) -> None:
+        """The opening that it shall take; the newest counts."""
+        ...
+
+    def recover(self) -> None:
+        """Try again what failed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; it stays as it is."""
+        ...

@@ -1,0 +1,113 @@
+"""The parameters of `franka_node`, and the drivers that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from df_policy.errors import DfPolicyError, nearest
+from df_policy.hardware.arm import ArmDriver, HandDriver
+from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.params import autostart, parameter
+
+
+@dataclass(frozen=True)
+class FrankaNodeConfig:
+    """Parameters of the node that drives a Franka arm."""
+
+    robot_ip: str = parameter("", "address of the robot's control, as in the browser")
+    driver: str = parameter("franky", "what speaks to the robot: `franky`")
+    name: str = parameter("fr3", "beginning of the joints' names: `fr3`, or `panda`")
+    wait_s: float = parameter(0.0, "how long to wait for a robot that does not answer yet")
+    rate_hz: float = parameter(50.0, "states published, and targets obeyed, per second")
+    real_time: bool = parameter(True, "refuse a kernel without real-time preemption")
+    silence_s: float = parameter(0.25, "stop when no target came for so long")
+    ahead_s: float = parameter(0.0, "the arm's own lag, by which targets are carried on")
+    gain: float = parameter(4.0, "share of its distance that the tool comes nearer in a second")
+    speed: float = parameter(0.7, "share of the robot's largest speed that is used at most")
+    acceleration: float = parameter(1.0, "share of its largest acceleration")
+    jerk: float = parameter(0.6, "share of its largest jerk")
+    contact_torque_nm: float = parameter(30.0, "torque of a joint taken for a collision")
+    contact_force_n: float = parameter(30.0, "force on the hand taken for a collision")
+    stiffness: float = parameter(1.0, "of the joints, as a share of the usual one")
+    grasp_force_n: float = parameter(30.0, "with which the fingers hold")
+    grasp_below_m: float = parameter(0.04, "an opening below this means: hold what is there")
+    gripper_speed_m_s: float = parameter(0.1, "of the opening")
+    gripper_homing: bool = parameter(False, "find the fingers' end stops at the start: they move")
+    autostart: bool = autostart()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for values out of range."""
+        shares = {name: getattr(self, name) for name in ("speed", "acceleration", "jerk")}
+        for name, value in shares.items():
+            if not 0.0 < value <= 1.0:
+                raise ValueError(f"expected {name} above 0 and up to 1, got {value}")
+        if not 10.0 <= self.rate_hz <= 200.0:
+            raise ValueError(f"expected rate_hz from 10 to 200, got {self.rate_hz}")
+        if not 0.04 <= self.silence_s <= 1.0 or not 0.0 <= self.ahead_s <= 0.3:
+            raise ValueError(
+                "expected silence_s from 0.04 to 1 and ahead_s from 0 to 0.3, got "
+                f"{self.silence_s} and {self.ahead_s}"
+            )
+        limits = {"gain": 20.0, "contact_torque_nm": 80.0, "contact_force_n": 80.0,
+                  "stiffness": 1.5, "grasp_force_n": 70.0, "gripper_speed_m_s": 0.2}  # fmt: skip
+        for name, most in limits.items():
+            if not 0.0 < getattr(self, name) <= most:
+                raise ValueError(
+                    f"expected {name} above 0 and up to {most:g}, got {getattr(self, name)}"
+                )
+
+    @property
+    def spec(self) -> RobotSpec:
+        """The robot, with the limits of a real one."""
+        joints = tuple(f"{self.name}_joint{number}" for number in range(1, 8))
+        return RobotSpec(self.name, joints, {}, control_rate_hz=self.rate_hz)
+
+
+def _franky(config: FrankaNodeConfig) -> tuple[ArmDriver, HandDriver]:
+    from df_policy.hardware.franky_arm import ArmSettings, FrankyArm
+    from df_policy.hardware.franky_hand import FrankyHand, HandSettings
+
+    arm = ArmSettings(
+        config.robot_ip,
+        patience_s=config.wait_s,
+        real_time=config.real_time,
+        speed=config.speed,
+        acceleration=config.acceleration,
+        jerk=config.jerk,
+        gain=config.gain,
+        contact_torque_nm=config.contact_torque_nm,
+        contact_force_n=config.contact_force_n,
+        stiffness=config.stiffness,
+        joint_speeds_rad_s=config.spec.max_joint_speed_rad_s,
+    )
+    hand = HandSettings(
+        config.robot_ip,
+        grasp_below_m=config.grasp_below_m,
+        force_n=config.grasp_force_n,
+        speed_m_s=config.gripper_speed_m_s,
+        homing=config.gripper_homing,
+    )
+    return FrankyArm(arm), FrankyHand(hand)
+
+
+DRIVERS: dict[str, Callable[[FrankaNodeConfig], tuple[ArmDriver, HandDriver]]] = {
+    "franky": _franky
+}
+
+
+def drivers(config: FrankaNodeConfig) -> tuple[ArmDriver, HandDriver]:
+    """The arm and the hand that the parameters name, not yet connected.
+
+    Raises:
+        DfPolicyError: for an unknown driver, or without an address.
+    """
+    if config.driver not in DRIVERS:
+        hint = nearest(config.driver, DRIVERS) or f"; there are: {', '.join(DRIVERS)}"
+        raise DfPolicyError(f"expected a known driver, got {config.driver!r}{hint}")
+    if not config.robot_ip:
+        raise DfPolicyError(
+            "expected the address of the robot's control, got none; set robot_ip, for example "
+            "robot_ip:=172.16.0.2"
+        )
+    return DRIVERS[config.driver](config)
