@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from df_policy.attention import AttentionDenoiser
 from df_policy.config import Config, from_json, to_json
+from df_policy.encoder import decoders_for
 from df_policy.errors import DfPolicyError, nearest
 from df_policy.files import write_atomically, write_text
+from df_policy.imagination import Imagination
 from df_policy.network import Denoiser, RecurrentDenoiser
 from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
@@ -37,6 +40,21 @@ class Checkpoint:
     denoiser: Denoiser
     about: dict[str, Any]
     """Where it comes from: data, step, seed, versions, scores."""
+    imagination: Imagination | None = None
+    """What draws its latents; checkpoints of before have none."""
+
+    def need_imagination(self) -> Imagination:
+        """What draws its latents.
+
+        Raises:
+            DfPolicyError: if there is nothing of the kind.
+        """
+        if self.imagination is None:
+            raise DfPolicyError(
+                "expected a checkpoint with decoders, got one of before they were kept: it cannot "
+                "imagine; give its train command again with --resume, which adds them"
+            )
+        return self.imagination
 
     def save(self, folder: Path, precision: torch.dtype = torch.float32) -> None:
         """Write both files, each at once; a reader in between sees one of the two new.
@@ -46,7 +64,9 @@ class Checkpoint:
             precision: of the stored weights; statistics are always stored in float32.
         """
         statistics = ("mean", "scale", "varies")
-        parts = {"codec": self.codec, "denoiser": self.denoiser}
+        parts: dict[str, nn.Module] = {"codec": self.codec, "denoiser": self.denoiser}
+        if self.imagination is not None:
+            parts["imagination"] = self.imagination
         tensors = {
             f"{part}.{name}": (
                 value if name.endswith(statistics) else value.to(precision)
@@ -140,6 +160,7 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
         denoiser = build_denoiser(codec, config)
         codec.load_state_dict(_under("codec.", tensors))
         denoiser.load_state_dict(_under("denoiser.", tensors))
+        imagination = _imagination(spec, config, _under("imagination.", tensors))
     except (KeyError, RuntimeError) as error:
         raise DfPolicyError(
             f"{folder}: the weights do not fit their configuration ({_first_of(error)}); copy it "
@@ -147,7 +168,19 @@ def load(path_or_name: str, device: str | torch.device = "cpu") -> Checkpoint:
         ) from error
     codec.to(device).eval().requires_grad_(False)
     denoiser.to(device).eval().requires_grad_(False)
-    return Checkpoint(config, spec, codec, denoiser, origin)
+    if imagination is not None:
+        imagination.to(device).eval().requires_grad_(False)
+    return Checkpoint(config, spec, codec, denoiser, origin, imagination)
+
+
+def _imagination(
+    spec: RobotSpec, config: Config, tensors: dict[str, torch.Tensor]
+) -> Imagination | None:
+    if not tensors:
+        return None
+    imagination = Imagination(decoders_for(spec.cameras, config.encoder))
+    imagination.load_state_dict(tensors)
+    return imagination
 
 
 def _never_given(tensors: dict[str, torch.Tensor]) -> None:

@@ -13,7 +13,8 @@ from df_policy.config import EncoderConfig
 
 def as_input(images: UInt8[Tensor, "b height width 3"]) -> Float[Tensor, "b 3 height width"]:
     """8-bit RGB as the network's input, in [-0.5, 0.5]."""
-    return images.permute(0, 3, 1, 2).float() / 255.0 - 0.5
+    # In place: what is allocated anew costs more than the arithmetic.
+    return images.permute(0, 3, 1, 2).float().div_(255.0).sub_(0.5)
 
 
 class ImageEncoder(nn.Module):
@@ -45,7 +46,7 @@ class ImageEncoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """A latent back to the image at half its size; used in training only."""
+    """A latent back to the image at half its size: what teaches an encoder, and shows a plan."""
 
     def __init__(self, height: int, width: int, config: EncoderConfig) -> None:
         """The mirror of `ImageEncoder`."""
@@ -66,6 +67,12 @@ class ImageDecoder(nn.Module):
         """The image that the latent describes."""
         image: Tensor = self.layers(self.enter(latent).reshape(-1, *self.shape))
         return image
+
+
+def decoders_for(cameras: Mapping[str, tuple[int, int]], config: EncoderConfig) -> nn.ModuleDict:
+    """Untrained decoders for cameras of these sizes."""
+    sizes = sorted(cameras.items())
+    return nn.ModuleDict({name: ImageDecoder(*size, config) for name, size in sizes})
 
 
 class EncoderTask(nn.Module):
@@ -89,9 +96,7 @@ class EncoderTask(nn.Module):
         self.encoders = nn.ModuleDict(
             {name: ImageEncoder(h, w, config) for name, (h, w) in sizes.items()}
         )
-        self.decoders = nn.ModuleDict(
-            {name: ImageDecoder(h, w, config) for name, (h, w) in sizes.items()}
-        )
+        self.decoders = decoders_for(sizes, config)
         self.imitate = nn.Sequential(
             nn.Linear(len(sizes) * config.latent + proprioception, 256),
             nn.SiLU(),

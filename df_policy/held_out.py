@@ -7,12 +7,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from df_policy.config import SamplerConfig
+from df_policy.demonstrations import Demonstrations
+from df_policy.imagination import Imagination
 from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.sampler import remember, sample
 from df_policy.schedule import full_sequence
 from df_policy.tokens import TokenCodec
-from df_policy.trust import distance
 
 
 @torch.no_grad()
@@ -61,16 +62,31 @@ def held_out_error(
     }
 
 
-def largest_surprise(
+def uncertainty(
     codec: TokenCodec,
     x: Float[Tensor, "b t d"],
     real: Bool[Tensor, "b t"],
     told: Float[Tensor, "b t d"],
 ) -> dict[str, float]:
-    """For each camera the largest distance between a latent of `x` and the one of `told`."""
-    surprise = {}
-    for name in codec.cameras:
-        part = codec.camera(name)
-        far = distance(x[..., part], told[..., part])
-        surprise[name] = float(far[:, 1:][real[:, 1:]].max())
-    return surprise
+    """For each camera how far latents of `told` are from those of `x`, root mean square."""
+    parts = {name: codec.camera(name) for name in codec.cameras}
+    off = {name: x[..., part] - told[..., part] for name, part in parts.items()}
+    return {name: float(o[:, 1:][real[:, 1:]].square().mean().sqrt()) for name, o in off.items()}
+
+
+@torch.no_grad()
+def usual_unexplained(
+    codec: TokenCodec, imagination: Imagination, held_out: Demonstrations
+) -> dict[str, float]:
+    """For each camera how much of an image is unexplained at most, but for one in a thousand."""
+    device = codec.observation.mean.device
+    strange: dict[str, list[Tensor]] = {name: [] for name in codec.cameras}
+    for number in range(len(held_out.ends)):
+        rows = held_out.episode(number)
+        images = {
+            name: torch.from_numpy(held_out.images[name][rows]).to(device)
+            for name in codec.cameras
+        }
+        for name, some in imagination.unexplained(images, codec.by_camera(images)).items():
+            strange[name].append(some)
+    return {name: float(torch.cat(some).quantile(0.999)) for name, some in strange.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import av
 import cv2
 import mujoco
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Image
@@ -19,11 +19,14 @@ from df_policy.sim.tasks import find
 from df_policy.sim.wardrobe import Wardrobe
 from df_policy.sim.world import Snapshot, draw
 
+Tile = UInt8[np.ndarray, "_ _ 3"]
+"""One of several pictures of different sizes."""
 Points = Float64[np.ndarray, "h 3"]
 
 _NEAR_RGB, _FAR_RGB = (24, 110, 235), (120, 205, 250)
 _CAPTION_RGB, _INK_RGB = (250, 250, 250), (30, 38, 48)
 _SUBPIXEL_BITS = 4
+_TILE_HEIGHT = 256
 
 
 def render_film(
@@ -60,16 +63,30 @@ def render_film(
         raise DfPolicyError(f"expected an even height and width, got {size}, do add one")
     painter = _Painter(size, task)
     try:
-        with av.open(str(path), mode="w") as container:
-            stream = container.add_stream("libx264", rate=fps, options={"crf": "21"})
-            stream.height, stream.width = size
-            stream.pix_fmt = "yuv420p"
-            for snapshot, plan, line in zip(snapshots, plans, lines, strict=True):
-                picture = painter.paint(snapshot, plan, line)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode())
+        moments = zip(snapshots, plans, lines, strict=True)
+        write_film((painter.paint(*moment) for moment in moments), size, path, fps=fps)
     finally:
         painter.close()
+
+
+def write_film(
+    pictures: Iterable[Image], size: tuple[int, int], path: Path | str, *, fps: int
+) -> None:
+    """Write an H.264 MP4.
+
+    Args:
+        pictures: RGB, one after the other.
+        size: their (height, width), both even.
+        path: the file, replaced if it exists.
+        fps: pictures per second.
+    """
+    with av.open(str(path), mode="w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "21"})
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
 
 
 def snapshot_png(
@@ -149,6 +166,40 @@ def _draw_way(picture: Image, pixels: Float64[np.ndarray, "h 2"]) -> None:
         cv2.circle(
             picture, end, 2 * width * scale, _NEAR_RGB, -1, cv2.LINE_AA, shift=_SUBPIXEL_BITS
         )
+
+
+def mosaic(rows: Sequence[Sequence[Tile]], titles: Sequence[str], caption: str) -> Tile:
+    """Small pictures side by side, large enough to be looked at.
+
+    Args:
+        rows: of one length; the largest height of a row is a multiple of each of its heights.
+        titles: one over each column.
+        caption: under all.
+    """
+    tiles = [_tiles(row) for row in rows]
+    width = max(tile.shape[1] for row in tiles for tile in row)
+    bands = []
+    for row in tiles:
+        padded = [np.pad(t, ((4, 4), (4, width - t.shape[1] + 4), (0, 0))) for t in row]
+        bands.append(np.concatenate(padded, axis=1))
+    strip = np.full((32, bands[0].shape[1], 3), _CAPTION_RGB, np.uint8)
+    head, foot = strip.copy(), strip
+    for column, title in enumerate(titles):
+        _write(head, title, (8 + column * (width + 8), 22))
+    _write(foot, caption, (8, 22))
+    return np.concatenate([head, *bands, foot])
+
+
+def _tiles(row: Sequence[Tile]) -> list[Tile]:
+    """The pictures of a row at one height."""
+    tallest = max(picture.shape[0] for picture in row)
+    height = max(1, _TILE_HEIGHT // tallest) * tallest
+    factors = [height // picture.shape[0] for picture in row]
+    return [p.repeat(factor, 0).repeat(factor, 1) for p, factor in zip(row, factors, strict=True)]
+
+
+def _write(picture: Image, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK_RGB, 1, cv2.LINE_AA)
 
 
 def _with_caption(picture: Image, caption: str) -> Image:

@@ -21,7 +21,7 @@ def test_a_checkpoint_survives_the_disk(tmp_path, name):
     assert loaded.config == saved.config
     assert loaded.spec == saved.spec
     assert loaded.about == saved.about
-    for part in ("codec", "denoiser"):
+    for part in ("codec", "denoiser", "imagination"):
         want, got = getattr(saved, part).state_dict(), getattr(loaded, part).state_dict()
         assert want.keys() == got.keys()
         assert all(torch.equal(want[name], got[name]) for name in want)
@@ -68,6 +68,11 @@ def test_weights_of_the_format_before_do_not_hear_of_what_is_given(tmp_path):
     given = torch.rand(2, width) < 0.5
     assert torch.equal(old.predict(z, x, level), old.predict(z, x, level, given))
     torch.testing.assert_close(old.predict(z, x, level), saved.denoiser.predict(z, x, level))
+
+
+def test_a_checkpoint_without_decoders_is_one_that_cannot_imagine(tmp_path):
+    dataclasses.replace(make_checkpoint(), imagination=None).save(tmp_path)
+    assert checkpoint.load(str(tmp_path)).imagination is None
 
 
 def test_another_format_is_said(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from df_policy.errors import DfPolicyError
 from df_policy.sim.cameras import PersonView
-from df_policy.sim.film import render_film, snapshot_png
+from df_policy.sim.film import mosaic, render_film, snapshot_png, write_film
 from df_policy.sim.tasks import find
 from df_policy.sim.tasks.task import HOME
 from df_policy.sim.world import World
@@ -83,3 +83,23 @@ def test_a_film_shows_each_episode_as_it_looked(name: str, tmp_path: Path) -> No
     drawn = cv2.imread(str(tmp_path / "moment.png"))[..., ::-1].astype(int)
     assert np.abs(drawn - live).max() <= 2
     assert np.abs(drawn - other).max() > 50
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 80), (100, 60), (6, 8)])
+def test_pictures_of_a_camera_and_of_its_decoder_fit_side_by_side(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    whole = np.full((*size, 3), 200, np.uint8)
+    half = np.full((size[0] // 2, size[1] // 2, 3), 150, np.uint8)
+    square = np.zeros((10, 10, 3), np.uint8)
+    sheet = mosaic([[whole, half], [square, square]], ["seen", "imagined"], "seed 3")
+    factor = 256 // size[0]
+    for shade in (200, 150):
+        assert (sheet == shade).all(-1).sum() == factor**2 * size[0] * size[1]
+    plain = mosaic([[whole, half], [square, square]], ["", ""], "")
+    assert (sheet != plain).any(-1)[:32].any()
+    assert (sheet != plain).any(-1)[-32:].any()
+    path = tmp_path / "film.mp4"
+    write_film([sheet, plain], sheet.shape[:2], path, fps=5)
+    with av.open(str(path)) as container:
+        assert len(list(container.decode(container.streams.video[0]))) == 2
