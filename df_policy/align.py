@@ -54,6 +54,8 @@ class Sample(Generic[T]):
     value: T
     received_ns: int = UNKNOWN
     """Wall clock when it reached this computer."""
+    heard_ns: int = 0
+    """When that was by the clock of the stamps; 0 where nobody looked."""
 
 
 class Stream(Generic[T]):
@@ -77,9 +79,9 @@ class Stream(Generic[T]):
         self._period_ns = None if period_s is None else period_s * 1e9
         self._samples: list[Sample[T]] = []
 
-    def add(self, stamp_ns: int, value: T, received_ns: int = UNKNOWN) -> None:
+    def add(self, stamp_ns: int, value: T, received_ns: int = UNKNOWN, heard_ns: int = 0) -> None:
         """Put a sample in its place; of two with the same stamp the later one counts."""
-        insort(self._samples, Sample(stamp_ns, value, received_ns), key=_stamp)
+        insort(self._samples, Sample(stamp_ns, value, received_ns, heard_ns), key=_stamp)
         del self._samples[: -self._capacity]
 
     def clear(self) -> None:
@@ -95,6 +97,12 @@ class Stream(Generic[T]):
     def oldest_ns(self) -> int | None:
         """Stamp of the oldest sample that is kept, if there is one."""
         return self._samples[0].stamp_ns if self._samples else None
+
+    @property
+    def delay_ns(self) -> int:
+        """How long samples usually take to be here: the median of those that are kept."""
+        taken = sorted(s.heard_ns - s.stamp_ns for s in self._samples if s.heard_ns)
+        return max(0, taken[len(taken) // 2]) if taken else 0
 
     def at(self, tick_ns: int) -> Sample[T]:
         """The newest sample not after the tick.
@@ -187,6 +195,11 @@ class RobotStreams:
         """Whether no sample that still comes can change the observation of this tick."""
         newest = [stream.newest_ns for stream in self.all()]
         return all(stamp is not None and stamp >= tick_ns for stamp in newest)
+
+    @property
+    def delay_ns(self) -> int:
+        """How long the slowest stream's samples usually take to be here."""
+        return max(stream.delay_ns for stream in self.all())
 
     def observe(self, tick_ns: int, since_ns: int | None = None) -> Observation:
         """The observation of this tick.

@@ -15,7 +15,7 @@ from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.sampler import Composed, Recall, StepDenoiser, remember
 from df_policy.tokens import TokenCodec
-from df_policy.trust import Surprise, distance, level
+from df_policy.trust import level_of_imagined
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Memory:
         schedule: NoiseSchedule,
         codec: TokenCodec,
         sampler: SamplerConfig,
-        usual: Mapping[str, float],
+        uncertainty: Mapping[str, float],
         generator: torch.Generator,
     ) -> None:
         """A memory before an episode.
@@ -45,11 +45,12 @@ class Memory:
             schedule: the forward process.
             codec: what made the tokens.
             sampler: whom to trust, and which parts of the past to plan from.
-            usual: camera -> the largest surprise in held-out recordings.
+            uncertainty: camera -> error of its latent imagined one token ahead; see `trust`.
             generator: all randomness.
         """
         self._denoiser, self._schedule, self._codec = denoiser, schedule, codec
-        self._sampler, self._usual, self._generator = sampler, dict(usual), generator
+        self._sampler, self._uncertainty = sampler, dict(uncertainty)
+        self._generator = generator
         self._device = generator.device
         longest = max(sampler.histories, default=0)
         if sampler.past != "clean":
@@ -61,39 +62,52 @@ class Memory:
     def reset(self) -> None:
         """Forget the episode."""
         self._newest.clear()
-        self._z = self._denoiser.initial(1)
+        self.newest: Remembered | None = None
+        self._z = self._before = self._denoiser.initial(1)
+        self._unseen = dict.fromkeys(self._codec.cameras, 0)
+        """Camera -> tokens since it was believed; the levels of what is taken tell."""
         self.foreseen: Tensor | None = None
         """The next token as the plan in force has it; nothing before the first plan."""
         self.unfinished: Tensor | None = None
         """What the plans before left partly denoised, a row each, where plans are carried over."""
 
-    def read(self, x: Float[Tensor, "1 d"], age_ns: Mapping[str, int]) -> dict[str, float]:
+    def read(self, x: Float[Tensor, "1 d"], doubts: Mapping[str, int]) -> None:
         """Remember a token, each camera's part at the level at which it is believed.
 
-        What is not believed is replaced by what was foreseen, with the noise of that level.
+        Where what was foreseen is surer than what was seen, it is remembered in its place.
 
         Args:
             x: the token.
-            age_ns: camera -> age of its image.
-
-        Returns:
-            Camera -> how far it was believed, from 0 to 1.
+            doubts: camera -> level at which its image is believed; 0 for those left out.
         """
-        doubts = dict.fromkeys(self._codec.cameras, 0)
-        if self._sampler.trust == "by_surprise":
-            doubts = {name: self._doubt(name, x, age_ns[name]) for name in doubts}
         if any(doubts.values()):
             token = self._doubted(x, doubts)
         else:
             token = Remembered(x, torch.zeros(1, dtype=torch.long, device=self._device))
+        self.take(token)
+
+    def take(self, token: Remembered) -> None:
+        """Remember a token as it was read once.
+
+        While the robot is held and nothing happens, a token takes the place of the one before:
+        how long a pause lasts tells nothing.
+        """
+        if self.newest is not None and self._codec.is_held_on(self.newest.x[0], token.x[0]):
+            self._z = self._before
+            if self._newest:
+                self._newest.pop()
+        self.newest = token
         self._newest.append(token)
+        self._before = self._z
         if self._sampler.past == "clean":
             self._z = self._denoiser.update(self._z, token.x, token.level)
-        return {name: self._schedule.signal(doubt) for name, doubt in doubts.items()}
+        # Of a token that was held too: what is imagined in a pause comes of what was before it.
+        doubts = token.level.flatten()[1:].tolist() or [0] * len(self._unseen)
+        for name, doubt in zip(self._unseen, doubts, strict=True):
+            self._unseen[name] = self._unseen[name] + 1 if doubt else 0
 
-    def known(self) -> tuple[StepDenoiser, Tensor | Recall]:
+    def known(self, samples: int) -> tuple[StepDenoiser, Tensor | Recall]:
         """With what to sample, and from which memory: one row for each plan to be drawn."""
-        samples = self._sampler.samples
         if self._sampler.past != "clean":
             return self._denoiser, self._as_noisy_as_the_plan(samples)
         if not self._sampler.histories:
@@ -102,18 +116,22 @@ class Memory:
         composed = Composed(self._denoiser, self._sampler.history_weights)
         return composed, torch.cat(parts, -1).expand(samples, -1)
 
-    def _doubt(self, camera: str, x: Float[Tensor, "1 d"], age_ns: int) -> int:
-        part = self._codec.camera(camera)
-        foreseen = x if self.foreseen is None else self.foreseen
-        far = float(distance(x[0, part], foreseen[0, part]))
-        return level(Surprise(far, age_ns), self._usual[camera], self._schedule)
-
     def _doubted(self, x: Float[Tensor, "1 d"], doubts: Mapping[str, int]) -> Remembered:
-        each = torch.tensor([[0, *doubts.values()]], device=self._device)  # 0: the token's rest
-        of_number = each[:, self._denoiser.parts]
-        foreseen = x if self.foreseen is None else self.foreseen
-        noisy = self._schedule.add_each(foreseen, self._noise(x.shape), of_number)
-        return Remembered(torch.where(of_number > 0, noisy, x), each)
+        """The token with each doubted part at its level: as seen, or as foreseen if surer."""
+        believed, levels = x.clone(), [0]  # 0: the token's rest
+        for name in self._codec.cameras:
+            doubt, part = doubts.get(name, 0), self._codec.camera(name)
+            if doubt and self.foreseen is not None:
+                tokens = 1 + self._unseen[name]
+                imagined = level_of_imagined(self._uncertainty[name], tokens, self._schedule)
+                if imagined < doubt:
+                    doubt, believed[:, part] = imagined, self.foreseen[:, part]
+            levels.append(doubt)
+        each = torch.tensor([levels], device=self._device)
+        noisy = self._schedule.add_each(
+            believed, self._noise(x.shape), each[:, self._denoiser.parts]
+        )
+        return Remembered(noisy, each)
 
     def _only(self, tokens: int) -> Float[Tensor, "1 m"]:
         """The memory of the newest tokens alone: what was before them is pure noise."""

@@ -8,45 +8,27 @@ from copy import deepcopy
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
-from df_policy import checkpoint
+from df_policy import checkpoint, traces
 from df_policy.checkpoint import Checkpoint
+from df_policy.choice import choose, preference
 from df_policy.config import SamplerConfig
+from df_policy.costs import Cost
 from df_policy.device import has_bfloat16, pick
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
-from df_policy.guidance import Cost, bent, total
+from df_policy.imagination import Latents, Pictures, roll_out
 from df_policy.memory import Memory
 from df_policy.noise import NoiseSchedule
-from df_policy.plan import Plan
+from df_policy.plan import Plan, Trace
 from df_policy.robot import RobotSpec
 from df_policy.sampler import Given, sample
-from df_policy.schedule import Matrix, matrix, rolling
-
-
-def scheduling_matrix(sampler: SamplerConfig, levels: int) -> Matrix:
-    """The scheduling matrix that a sampler's settings describe.
-
-    Raises:
-        DfPolicyError: if there are more steps than levels.
-    """
-    try:
-        return matrix(sampler.matrix, sampler.horizon, sampler.steps, levels, sampler.lag)
-    except ValueError as error:
-        raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error
-
-
-def densest(rows: Float[Tensor, "n w"]) -> int:
-    """The row with the nearest half of all rows around it.
-
-    Where there are two choices it is in the middle of the likelier one: a mean, and a median too,
-    may lie between them.
-    """
-    half = (len(rows) + 1) // 2
-    return int(torch.cdist(rows, rows).sort(1).values[:, :half].sum(1).argmin())
+from df_policy.schedule import matrices
+from df_policy.sight import Sight, ages_ns
+from df_policy.trust import Trust, level_of_belief
 
 
 class Policy:
@@ -86,26 +68,18 @@ class Policy:
         self._denoiser.predict_in(self.precision)
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
-        self._matrix = self._carried = scheduling_matrix(self.sampler, diffusion.levels)
-        self._rolling = self.sampler.matrix == "rolling"
-        if self._rolling:
-            size = (self.horizon, self.sampler.steps, diffusion.levels)
-            self._matrix, self._carried = rolling(*size)
-        self._seen = self._codec.is_observation().to(self._device)
+        self._matrix, self._carried = matrices(self.sampler, diffusion.levels)
+        self._period_s = 1e-9 * self.spec.period_ns
         self._generator = torch.Generator(self._device)
         self.costs: tuple[Cost, ...] = ()
         """What plans are judged and bent by; may be set at any time between two calls."""
-        usual = trained.about.get("surprise", {})
-        doubted = trained.config.diffusion.doubt > 0.0 and set(usual) == set(self.spec.cameras)
-        if self.sampler.trust == "by_surprise" and not doubted:
-            raise DfPolicyError(
-                "expected a checkpoint that was trained with --diffusion.doubt to distrust images "
-                "by surprise, got one without: set sampler.trust to always"
-            )
+        self._trained = trained
+        self._sight = Sight(self._codec, self.spec, self._device)
+        self._trust = Trust(trained) if self.sampler.trust != "always" else None
+        uncertainty = trained.about.get("uncertainty", {})
+        network = (self._denoiser, self._schedule, self._codec)
         self._memories = [
-            Memory(
-                self._denoiser, self._schedule, self._codec, self.sampler, usual, self._generator
-            )
+            Memory(*network, self.sampler, uncertainty, self._generator)
             for _ in range(self.chunk // self.every)
         ]
         self.reset(0)
@@ -136,7 +110,7 @@ class Policy:
         for memory in self._memories:
             memory.reset()
         self._calls = 0
-        self._sent: deque[Action] = deque(maxlen=self.chunk)
+        self._sent: deque[Float64[np.ndarray, "10"]] = deque(maxlen=self.chunk)
 
     @torch.inference_mode()
     def plan(
@@ -160,19 +134,12 @@ class Policy:
         Raises:
             DfPolicyError: if images or actions are not what the policy was trained on.
         """
-        ages_ns = {
-            name: observation.stamp_ns - stamp_ns
-            for name, stamp_ns in observation.image_stamps_ns.items()
-        }
-        token = self._token(observation, executed)
-        given = self._given(committed)
-        memory = self._memories[self._calls % len(self._memories)]
-        trust = memory.read(token, ages_ns)
+        known = [action.row() for action in committed[: self.horizon * self.chunk]]
+        given = self._sight.given(known, self.horizon)
+        memory, trust = self._remember(observation, executed)
         ahead = self._sample(memory, given)
-        chosen = self._choose(ahead)
+        chosen = choose(self._codec, ahead, self.costs, self._period_s)
         memory.foreseen = ahead[chosen, :1]
-        self._sent.extend(executed)
-        self._calls += 1
         actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(
             start_ns=observation.stamp_ns,
@@ -180,11 +147,12 @@ class Policy:
             actions=actions.double().cpu().numpy(),
             observed_ns=observation.stamp_ns,
             trust=trust,
+            foreseen=self._latents(ahead[chosen]),
         )
 
     def _sample(self, memory: Memory, given: Given | None) -> Tensor:
         """The finished tokens of `samples` plans."""
-        denoiser, known = memory.known()
+        denoiser, known = memory.known(self.sampler.samples)
         matrix, begin, width = self._matrix, None, self._codec.width
         if memory.unfinished is not None:
             far = torch.randn(
@@ -201,27 +169,76 @@ class Policy:
             self.sampler.eta,
             given,
             begin,
-            self._bend if self.costs else None,
+            preference(self._codec, self.costs, self._period_s),
         )
-        if not self._rolling:
+        if self.sampler.matrix != "rolling":
             return tokens
         memory.unfinished = tokens[:, 1:]
         return tokens[:, :1]
 
-    def _bend(self, tokens: Tensor) -> Tensor:
-        actions = self._codec.decode_actions(tokens)
-        better = bent(self.costs, actions.flatten(1, 2), 1e-9 * self.spec.period_ns)
-        return self._codec.with_actions(tokens, better.reshape(actions.shape))
+    @torch.inference_mode()
+    def remember(self, observation: Observation, executed: Sequence[Action]) -> None:
+        """Remember this token as `plan` does, and make no plan.
 
-    def _choose(self, plans: Tensor) -> int:
-        """The densest of the plans; with costs, of the better half of them."""
-        rows = plans[..., ~self._seen].flatten(1)
-        if not self.costs:
-            return densest(rows)
-        actions = self._codec.decode_actions(plans).flatten(1, 2)
-        by_cost = total(self.costs, actions, 1e-9 * self.spec.period_ns).argsort()
-        better = by_cost[: (len(rows) + 1) // 2]
-        return int(better[densest(rows[better])])
+        Raises:
+            DfPolicyError: as `plan`.
+        """
+        self._remember(observation, executed)
+
+    def trace(self) -> Trace:
+        """What the last call left behind."""
+        token = self._memories[(self._calls - 1) % len(self._memories)].newest
+        if token is None:
+            return Trace(b"", b"")
+        seen = enumerate(memory.foreseen for memory in self._memories)
+        foreseen = {number: x for number, x in seen if x is not None}
+        sent = torch.from_numpy(np.stack(list(self._sent)))
+        return traces.pack(
+            token, traces.Rest(self._calls, sent, self._generator.get_state(), foreseen)
+        )
+
+    @torch.inference_mode()
+    def recall(self, tokens: Sequence[bytes], rest: bytes) -> None:
+        """Go on where another policy of the same checkpoint was, bit for bit.
+
+        Args:
+            tokens: what it handed back call by call; where the first are missing, they are
+                forgotten.
+            rest: what it handed back last.
+
+        Raises:
+            DfPolicyError: if they are none of this checkpoint's.
+        """
+        remembered, state = traces.unpack(tokens, rest, self._device)
+        try:
+            self.reset(0)
+            self._calls = state.calls
+            for call, token in enumerate(remembered, state.calls - len(remembered)):
+                self._memories[call % len(self._memories)].take(token)
+            for number, x in state.foreseen.items():
+                self._memories[number].foreseen = x
+            self._generator.set_state(state.generator)
+        except (IndexError, RuntimeError) as error:
+            raise DfPolicyError(
+                f"expected what a policy of this checkpoint remembered, got another's: {error}"
+            ) from error
+        self._sent.extend(state.sent.numpy())
+
+    def _remember(
+        self, observation: Observation, executed: Sequence[Action]
+    ) -> tuple[Memory, dict[str, float]]:
+        """The memory whose turn it is, after this token, and how far each camera was believed."""
+        token = self._token(observation, executed)
+        trust = dict.fromkeys(self.spec.cameras, 1.0)
+        if self._trust is not None:
+            images, latents = self._sight.images(observation), self._codec.decode_latents(token)
+            trust = self._trust.beliefs(images, latents, ages_ns(observation))
+        memory = self._memories[self._calls % len(self._memories)]
+        memory.read(token, {n: level_of_belief(s, self._schedule) for n, s in trust.items()})
+        memory.foreseen = None
+        self._sent.extend(action.row() for action in executed)
+        self._calls += 1
+        return memory, trust
 
     def _token(self, observation: Observation, executed: Sequence[Action]) -> Tensor:
         wanted = self.every if self._calls else 0
@@ -231,50 +248,44 @@ class Policy:
                 f"start of an episode, got {len(executed)}"
             )
         if not self._calls:
-            self._sent.extend([observation.hold()] * self.chunk)
-        actions = self._rows([*self._sent, *executed][-self.chunk :])[None]
-        earlier = None
-        if self._codec.frames == 2:
-            before = observation.before if executed else observation
-            if before is None:
-                raise DfPolicyError(
-                    "expected what was seen one action before, for a policy of two frames, "
-                    "got nothing: it was lost, or whoever calls the policy does not keep it"
-                )
-            earlier = self._encoded(before)
-        return self._codec.encode(*self._encoded(observation), actions, earlier)
+            self._sent.extend([observation.hold().row()] * self.chunk)
+        rows = [*self._sent, *(action.row() for action in executed)]
+        before = observation.before if executed else observation
+        return self._sight.token(observation, before, rows[-self.chunk :])
 
-    def _given(self, committed: Sequence[Action]) -> Given | None:
-        if not committed:
-            return None
-        most = self.horizon * self.chunk
-        return Given(*self._codec.committed(self._rows(committed[:most]), self.horizon))
+    def pictures(self, plan: Plan) -> dict[str, Pictures]:
+        """The images that a plan foresees; see `plan.Imagines`.
 
-    def _rows(self, actions: Sequence[Action]) -> Tensor:
-        rows = np.stack([action.row() for action in actions])
-        if not np.isfinite(rows).all():
-            raise DfPolicyError("expected finite actions, got NaN or infinity")
-        return torch.from_numpy(rows).float().to(self._device)
+        Raises:
+            DfPolicyError: if the checkpoint has no decoders.
+        """
+        return self._trained.need_imagination().images(plan.foreseen)
 
-    def _encoded(self, observation: Observation) -> tuple[Tensor, Tensor]:
-        """Latents and proprioception of one frame, each with an axis for the batch."""
-        here = observation.hold().row()
-        if not np.isfinite(here).all():
-            raise DfPolicyError("expected finite poses, got NaN or infinity")
-        proprioception = torch.from_numpy(here).float().to(self._device)[None]
-        return self._codec.latents(self._images(observation)), proprioception
+    @torch.inference_mode()
+    def imagine(
+        self, tokens: int, seed: int = 0, level: int = 0, samples: int = 1
+    ) -> dict[str, Latents]:
+        """For each camera latents (n, t, l) of what follows the newest observation.
 
-    def _images(self, observation: Observation) -> dict[str, Tensor]:
-        images = {}
-        for name, (height, width) in self.spec.cameras.items():
-            image = observation.images.get(name)
-            if image is None:
-                seen = ", ".join(sorted(observation.images)) or "none"
-                raise DfPolicyError(f"camera {name!r} is missing; the observation has: {seen}")
-            if image.shape != (height, width, 3):
-                raise DfPolicyError(
-                    f"camera {name!r}: expected an image of {(height, width, 3)}, "
-                    f"got {image.shape}; set the camera, or train on its images"
-                )
-            images[name] = torch.from_numpy(image)[None].to(self._device)
-        return images
+        Nothing of the policy changes.
+
+        Args:
+            tokens: how many, each imagined from those before it.
+            seed: of all randomness.
+            level: at which imagined tokens are remembered; see `imagination.roll_out`.
+            samples: futures that are imagined.
+
+        Raises:
+            DfPolicyError: if its sampler has no memory to go on from.
+        """
+        generator = torch.Generator(self._device).manual_seed(seed)
+        denoiser, known = self._memories[(self._calls - 1) % len(self._memories)].known(samples)
+        if not isinstance(known, Tensor):
+            raise DfPolicyError("expected sampler.past clean to imagine ahead, got same_level")
+        width, steps = self._codec.width, self.sampler.steps
+        ahead = roll_out(denoiser, self._schedule, known, tokens, width, steps, generator, level)
+        return self._latents(ahead)
+
+    def _latents(self, tokens: Float[Tensor, "*t d"]) -> dict[str, Latents]:
+        latents = self._codec.decode_latents(tokens)
+        return {name: rows.cpu().numpy() for name, rows in latents.items()}

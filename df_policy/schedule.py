@@ -12,6 +12,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int64
 
+from df_policy.config import SamplerConfig
+from df_policy.errors import DfPolicyError
+
 NAMES = ("pyramid", "autoregressive", "full_sequence", "rolling")
 Matrix = Int64[np.ndarray, "rows h"]
 
@@ -87,3 +90,22 @@ def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -
     if name == "rolling":
         return rolling(horizon, steps, levels)[0]
     raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
+
+
+def matrices(sampler: SamplerConfig, levels: int) -> tuple[Matrix, Int64[np.ndarray, "later h"]]:
+    """The scheduling matrices that a sampler's settings describe.
+
+    Returns:
+        Of a first plan, and of one that goes on with what the plan before left partly denoised.
+
+    Raises:
+        DfPolicyError: if there are more steps than levels.
+    """
+    horizon, steps = sampler.horizon, sampler.steps
+    try:
+        if sampler.matrix == "rolling":
+            return rolling(horizon, steps, levels)
+        only = matrix(sampler.matrix, horizon, steps, levels, sampler.lag)
+    except ValueError as error:
+        raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error
+    return only, only

@@ -19,6 +19,9 @@ from df_policy.frames import ACTION_WIDTH
 from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
 
+_UNCHANGED = 0.1
+"""Where numbers vary by 1: what is seen is the same."""
+
 
 class TokenCodec(nn.Module):
     """Encoders and normalisers between a robot's own units and tokens."""
@@ -101,7 +104,13 @@ class TokenCodec(nn.Module):
         self, images: Mapping[str, UInt8[Tensor, "b height width 3"]]
     ) -> Float[Tensor, "b l"]:
         """The cameras' latents side by side."""
-        return torch.cat([self.encoders[c](as_input(images[c])) for c in self.cameras], dim=-1)
+        return torch.cat(list(self.by_camera(images).values()), dim=-1)
+
+    def by_camera(
+        self, images: Mapping[str, UInt8[Tensor, "b height width 3"]]
+    ) -> dict[str, Float[Tensor, "b l"]]:
+        """The latents of each camera's images."""
+        return {name: self.encoders[name](as_input(images[name])) for name in self.cameras}
 
     def encode(
         self,
@@ -121,6 +130,23 @@ class TokenCodec(nn.Module):
         frames = [(latents, proprioception), *([earlier] if earlier else [])]
         seen = [self.observation(torch.cat(frame, dim=-1)) for frame in frames]
         return torch.cat([*seen, self.action(actions).flatten(-2)], dim=-1)
+
+    def is_held_on(self, x: Float[Tensor, "d"], after: Float[Tensor, "d"]) -> bool:
+        """Whether all actions of two tokens are one target, and nothing new is seen: a pause.
+
+        A policy that rests sends targets that differ, if only by less than a millimetre.
+        """
+        change = x[: self.observation_width] - after[: self.observation_width]
+        if float(change.square().mean().sqrt()) > _UNCHANGED:
+            return False
+        rows = torch.cat([x[self.observation_width :], after[self.observation_width :]])
+        rows = rows.reshape(2 * self.chunk, -1)
+        return bool((rows == rows[0]).all())
+
+    def decode_latents(self, x: Float[Tensor, "*b d"]) -> dict[str, Float[Tensor, "*b l"]]:
+        """The latents of the newest images that tokens hold, by camera."""
+        seen = self.observation.inverse(x[..., : self.observation.width])
+        return {name: seen[..., self.camera(name)] for name in self.cameras}
 
     def decode_actions(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b c 10"]:
         """The actions that tokens hold, in the robot's units."""

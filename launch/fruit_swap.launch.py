@@ -18,6 +18,7 @@ from launch.actions import (
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 
+from df_policy.commands.bringup import look_before
 from df_policy.ros_nodes.graph import DRIVER, FruitSwapArguments, fruit_swap, local_environment
 from df_policy.ros_nodes.params import configure, field_kinds
 
@@ -40,9 +41,12 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     for name, kind in field_kinds(FruitSwapArguments).items():
         text = LaunchConfiguration(name).perform(context)
         values[name] = text if kind is str else yaml.safe_load(text)
+    arguments = configure(FruitSwapArguments, values)
+    if arguments.robot == "franka":
+        look_before(arguments)
     return [
         ExecuteProcess(cmd=node.command(), name=node.name, output="screen", on_exit=end)
-        for node in fruit_swap(configure(FruitSwapArguments, values))
+        for node in fruit_swap(arguments)
     ]
 
 

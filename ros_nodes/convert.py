@@ -14,7 +14,7 @@ from nav_msgs.msg import Path
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, JointState
 from sensor_msgs.msg import Image as ImageMessage
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from df_policy.align import JointReading
 from df_policy.errors import DfPolicyError
@@ -22,6 +22,7 @@ from df_policy.frames import Image
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.stages import STAGES, Chain
 from df_policy.ros_nodes.topics import FRAME
 
 NS_PER_S = 1_000_000_000
@@ -205,6 +206,15 @@ def plan_message(plan: Plan) -> Path:
         pose_message(plan.start_ns + (index + 1) * plan.period_ns, plan.action(index).tool)
         for index in range(len(plan.actions))
     ]
+    return message
+
+
+def timing_message(times: Chain) -> Float64MultiArray:
+    """Where the time went from a picture to its first target; the dimension names the numbers."""
+    names = ("target [s]", "image [s]", *(f"{stage} [ms]" for stage in STAGES))
+    values = [times.target_ns / NS_PER_S, times.image_ns / NS_PER_S, *times.stages_ms]
+    message = Float64MultiArray(data=values)
+    message.layout.dim = [MultiArrayDimension(label=", ".join(names), size=len(names), stride=1)]
     return message
 
 

@@ -26,6 +26,7 @@ try:
 
     from df_policy.ros_nodes import convert, topics
     from df_policy.ros_nodes.running import run_node
+    from df_policy.ros_nodes.target_trace import Trace
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
@@ -43,6 +44,7 @@ class EpisodeNodeConfig:
     episodes: int = parameter(5, "how many to run")
     duration_s: float = parameter(22.4, "length of each [s of simulated time]")
     result_path: str = parameter("", "a .json file for the result")
+    trace_path: str = parameter("", "an .npz file of all targets, and of the times of all plans")
     ready_timeout_s: float = parameter(90.0, "how long to wait for the other nodes")
 
     def __post_init__(self) -> None:
@@ -69,10 +71,10 @@ class EpisodeNode(Node):
         self.tally = Tally()
         self._pace: Pace | None = None
         self._callers: dict[topics.Service, Any] = {
-            service: self.create_client(topics.TRIGGER, service.name)
-            for service in topics.SERVICES
+            service: self.create_client(topics.TRIGGER, service.name) for service in topics.DRIVING
         }
         topics.subscribe(self, topics.TARGET_POSE, self._on_target)
+        self.trace = Trace(self) if self.config.trace_path else None
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self)
 
@@ -104,8 +106,12 @@ class EpisodeNode(Node):
         self._until(int(reset["stamp_ns"]) + SETTLE_NS)
         self._start()
         self._pace = Pace(window=1_000_000)
+        if self.trace is not None:
+            self.trace.begin()
         self._until(self._now_ns() + round(self.config.duration_s * 1e9))
         pace, self._pace = self._pace, None
+        if self.trace is not None:
+            self.trace.end()
         verdict = json.loads(self._call(topics.JUDGE))
         self._call(topics.STOP)
         return Ending(
@@ -163,6 +169,7 @@ class EpisodeNode(Node):
     def _until(self, stamp_ns: int) -> None:
         """Wait for a simulated time."""
         while (before_ns := self._now_ns()) < stamp_ns:
+            self._spin_once(0.02)  # a clock that goes by itself does not wait for messages
             self._wait(
                 partial(self._is_after, before_ns),
                 STANDSTILL_S,
@@ -211,6 +218,8 @@ def work(node: EpisodeNode) -> int:
     finally:
         if node.config.result_path and node.tally.endings:
             node.tally.write(Path(node.config.result_path), node.config.episodes)
+        if node.trace is not None:
+            node.trace.write(Path(node.config.trace_path))
     return 0
 
 

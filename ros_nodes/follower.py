@@ -35,7 +35,7 @@ class PlanFollower:
     in the middle of an interval changes the rest of that interval: the target never jumps.
 
     Args:
-        spec: whose limits all targets keep.
+        spec: whose limits the plan's actions are cut to.
         tick_ns: time between two targets.
         now_ns: when following begins.
         hold: the target until there is a plan.
@@ -43,7 +43,7 @@ class PlanFollower:
 
     def __init__(self, spec: RobotSpec, tick_ns: int, now_ns: int, hold: Action) -> None:
         self._spec = spec
-        self._period_s, self._tick_s = spec.period_ns * 1e-9, tick_ns * 1e-9
+        self._period_s = spec.period_ns * 1e-9
         self._plan: Plan | None = None
         self._sent: Stream[Action] = Stream("target_pose", _EVER_S, _KEPT_NS // tick_ns + 1)
         self._sent.add(now_ns, hold)
@@ -54,6 +54,26 @@ class PlanFollower:
         """Follow `plan` from the next target on."""
         self._plan = plan
         self._leg = None
+
+    def misfit(self, plan: Plan, now_ns: int) -> str:
+        """Why a first plan does not begin where the robot is; empty if it does, or is no first."""
+        if self._plan is not None:
+            return ""
+        index = min(max((now_ns - plan.start_ns) // plan.period_ns, 0), len(plan.actions) - 1)
+        leap = self._spec.leap(self._last.tool, plan.action(index).tool)
+        return leap and f"expected the first plan to begin near the robot, {leap}"
+
+    def drop(self) -> None:
+        """Follow no plan any more: what stands in it is not true now."""
+        self._plan = None
+        self._leg = None
+
+    def restart(self, now_ns: int) -> None:
+        """Begin again at a time before: the clock was set back. The target stays."""
+        self.drop()
+        self._sent.clear()
+        self._sent.add(now_ns, self._last)
+        self._last_ns = now_ns
 
     def covers(self, end_ns: int) -> bool:
         """Whether the plan says what to do until `end_ns`."""
@@ -79,8 +99,13 @@ class PlanFollower:
             return self.hold(end_ns)
         if end_ns <= self._last_ns:
             return self._last
-        wanted = self._present_leg(self._plan, end_ns).at(end_ns)
-        return self._send(end_ns, self._spec.limit(wanted, self._last, self._tick_s))
+        return self._send(end_ns, self._present_leg(self._plan, end_ns).at(end_ns))
+
+    def sent(self, end_ns: int, target: Action) -> None:
+        """What was sent in place of the last answer: the gate may have cut it."""
+        if end_ns >= self._last_ns:
+            self._sent.add(end_ns, target)
+            self._last_ns, self._last = end_ns, target
 
     def executed(self, until_ns: int, count: int) -> list[Action]:
         """What was sent for the last `count` action times until `until_ns`, oldest first."""

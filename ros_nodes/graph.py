@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import socket
 import sys
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from df_policy.costs import read, write
+from df_policy.errors import nearest
 from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.local_dds import local_settings
 from df_policy.ros_nodes.params import parameter
 
 Value = bool | int | float | str
@@ -23,6 +29,8 @@ class NodeSpec:
     module: str
     name: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    namespace: str = ""
+    """Of all its topics and services, its clock's too; empty for none."""
 
     def command(self) -> list[str]:
         """How to start it: the same in a checkout, under pip and under colcon."""
@@ -30,6 +38,9 @@ class NodeSpec:
         given = [f"{name}:={json.dumps(value)}" for name, value in self.parameters.items()]
         options = [word for one in given for word in ("-p", one)]
         rename = ["-r", f"__node:={self.name}"]
+        if self.namespace:  # each robot lives by the clock of its own
+            within = f"/{self.namespace.lstrip('/')}"
+            rename += ["-r", f"__ns:={within}", "-r", f"/clock:={within}/clock"]
         return [sys.executable, "-m", self.module, "--ros-args", *rename, *options]
 
 
@@ -37,6 +48,9 @@ class NodeSpec:
 class FruitSwapArguments:
     """What a user may choose."""
 
+    robot: str = parameter("sim", "`sim`, `franka_sim` (protocol simulator) or `franka`")
+    robot_ip: str = parameter("", "address of a real robot, or of a simulated one: 127.x.y.z")
+    cameras: str = parameter("", "of a real robot: front=realsense:SERIAL,wrist=v4l:DEVICE")
     checkpoint: str = parameter("fruit_swap", "a shipped checkpoint's name, or a folder")
     task: str = parameter("fruit_swap", "what the checkpoint was trained for")
     episodes: int = parameter(5, "how many episodes to run")
@@ -46,25 +60,65 @@ class FruitSwapArguments:
     record: str = parameter("", "folder for the film's moments, `episodes.npz`")
     result: str = parameter("", "file for the result, JSON")
     speed: float = parameter(1.0, "simulated seconds per second")
+    wall_clock: bool = parameter(False, "stamps by this machine's clock, as a real robot's")
+    every: int = parameter(0, "actions between two plans; 0: as the checkpoint has it")
+    delay: float = parameter(0.0, "hold back all that the robot says for so long [ms]")
+    loss: float = parameter(0.0, "lose this share of what the robot says")
+    costs: str = parameter("", "what plans are bent by: JSON, or a file of it")
+    log: str = parameter("", "an .mcap file of all that the policy sees and sends")
+    trace: str = parameter("", "an .npz file of all targets, and of the times of all plans")
+    namespace: str = parameter(
+        "", "of all topics and services, where several robots share a domain"
+    )
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values out of range, before any process starts."""
+        """Raises ValueError or DfPolicyError for what cannot be, before any process starts."""
+        if self.robot not in ROBOTS:
+            hint = nearest(self.robot, ROBOTS)
+            raise ValueError(f"expected robot {', '.join(ROBOTS)}, got {self.robot!r}{hint}")
         if self.episodes < 1:
             raise ValueError(f"expected episodes above 0, got {self.episodes}")
+        if self.namespace and not _NAMESPACE.fullmatch(self.namespace):
+            raise ValueError(
+                "expected a namespace of letters, digits and _, with / between its parts, "
+                f"got {self.namespace!r}"
+            )
         if not 0.0 < self.speed <= FASTEST:
             raise ValueError(f"expected speed above 0 and up to {FASTEST:g}, got {self.speed:g}")
-        slowest, fastest = 2.0 * RobotSpec.action_rate_hz, RobotSpec.control_rate_hz
+        slowest = 2.0 * RobotSpec.action_rate_hz
+        fastest = 1000.0 if self.wall_clock else RobotSpec.control_rate_hz
         if not slowest <= self.rate <= fastest:
             raise ValueError(
                 f"expected rate from {slowest:g}, two targets per action, to {fastest:g}, where "
-                f"the simulated clock ticks no faster, got {self.rate:g}"
+                f"the robot's clock ticks no faster, got {self.rate:g}; try wall_clock"
             )
+        if self.delay < 0.0 or self.every < 0 or not 0.0 <= self.loss <= 1.0:
+            raise ValueError(
+                "expected delay and every of at least 0 and loss from 0 to 1, got "
+                f"{self.delay:g}, {self.every} and {self.loss:g}"
+            )
+        object.__setattr__(self, "costs", write(read(self.costs)))
 
 
+_NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+ROBOTS = ("sim", "franka_sim", "franka")
 FASTEST = 20.0
 """Simulated seconds per second."""
+IMAGE_AGE_S, STATE_AGE_S = 0.15, 0.1
+"""How old what a robot says may be, where it comes at once."""
+PLAN_AGE_S = 1.2
+"""How old what a plan was made of may be."""
+_MOST_CLAIMS = 4
+"""Domains that one process keeps from others: older ones are in use by then, or no more."""
+_CLAIMS: deque[int] = deque()
+"""Open sockets, closed with this process at the latest."""
 DRIVER = "episode_node"
 """When this node ends, all is over; its exit code is the graph's."""
+
+
+def driver(arguments: FruitSwapArguments) -> str:
+    """The node with whose end all is over: a real robot has nobody who resets and judges."""
+    return "policy_node" if arguments.robot == "franka" else DRIVER
 
 
 def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
@@ -75,42 +129,66 @@ def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
     """
     from df_policy.sim.tasks import find
 
+    sim_time = arguments.robot != "franka" and not arguments.wall_clock
+    delay_s = arguments.delay * 1e-3
     seconds = find(arguments.task).steps / RobotSpec.action_rate_hz
-    record = str(Path(arguments.record).absolute() / "episodes.npz") if arguments.record else ""
-    result = str(Path(arguments.result).absolute()) if arguments.result else ""
-    return (
-        NodeSpec(
-            "df_policy.ros_nodes.sim_node",
-            "sim_node",
-            {
-                "task": arguments.task,
-                "seed": arguments.seed,
-                "real_time_factor": arguments.speed,
-                "record_path": record,
-                "viewer": not arguments.headless,
-            },
-        ),
-        NodeSpec(
-            "df_policy.ros_nodes.policy_node",
-            "policy_node",
-            {
-                "checkpoint": arguments.checkpoint,
-                "seed": arguments.seed,
-                "rate_hz": arguments.rate,
-                "use_sim_time": True,
-            },
-        ),
-        NodeSpec(
-            "df_policy.ros_nodes.episode_node",
-            DRIVER,
-            {
-                "episodes": arguments.episodes,
-                "duration_s": seconds,
-                "result_path": result,
-                "use_sim_time": True,
-            },
-        ),
+    policy = NodeSpec(
+        "df_policy.ros_nodes.policy_node",
+        "policy_node",
+        {
+            "checkpoint": arguments.checkpoint,
+            "seed": arguments.seed,
+            "rate_hz": arguments.rate,
+            "every": arguments.every,
+            "inject_delay_ms": arguments.delay,
+            "inject_loss": arguments.loss,
+            # Who knows that all comes late allows it to be old.
+            "max_image_age_s": IMAGE_AGE_S + delay_s,
+            "max_state_age_s": STATE_AGE_S + delay_s,
+            "max_plan_age_s": PLAN_AGE_S + delay_s,
+            "costs": arguments.costs,
+            "log": absolute(arguments.log),
+            "use_sim_time": sim_time,
+        },
+        arguments.namespace,
     )
+    episodes = NodeSpec(
+        "df_policy.ros_nodes.episode_node",
+        DRIVER,
+        {
+            "episodes": arguments.episodes,
+            "duration_s": seconds,
+            "result_path": absolute(arguments.result),
+            "trace_path": absolute(arguments.trace),
+            "use_sim_time": sim_time,
+        },
+        arguments.namespace,
+    )
+    counted = () if arguments.robot == "franka" else (episodes,)
+    return (*_robot(arguments), policy, *counted)
+
+
+def _robot(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
+    """The nodes that stand behind the robot's topics."""
+    if arguments.robot != "sim":
+        from df_policy.ros_nodes.hardware_graph import robot_nodes
+
+        return robot_nodes(arguments)
+    record = str(Path(arguments.record).absolute() / "episodes.npz") if arguments.record else ""
+    parameters: dict[str, Value] = {
+        "task": arguments.task,
+        "seed": arguments.seed,
+        "real_time_factor": arguments.speed,
+        "record_path": record,
+        "viewer": not arguments.headless,
+        "wall_clock": arguments.wall_clock,
+    }
+    return (NodeSpec("df_policy.ros_nodes.sim_node", "sim_node", parameters, arguments.namespace),)
+
+
+def absolute(path: str) -> str:
+    """The path from wherever a node is started; empty for none."""
+    return str(Path(path).absolute()) if path else ""
 
 
 def local_environment(present: Mapping[str, str]) -> dict[str, str]:
@@ -120,7 +198,7 @@ def local_environment(present: Mapping[str, str]) -> dict[str, str]:
         present: the environment; what it sets already is left alone.
     """
     wanted = {
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        **local_settings(present),
         "ROS_DOMAIN_ID": present.get("ROS_DOMAIN_ID") or str(free_domain()),
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
         "OMP_NUM_THREADS": "1",  # three processes that each use all cores stop one another
@@ -132,17 +210,32 @@ def local_environment(present: Mapping[str, str]) -> dict[str, str]:
 def free_domain() -> int:
     """A ROS domain from 1 to 100 that no one on this machine uses, as far as can be seen.
 
-    It is drawn at random, so that two graphs which start at the same moment hardly ever meet.
+    It is claimed for a while, so that two graphs which start at the same moment do not meet: until
+    nodes have loaded, nobody can see that they are there.
     """
     domains = random.sample(range(1, 101), 100)  # above 101 ports may be taken on Linux
-    return next((domain for domain in domains if not _in_use(domain)), domains[0])
+    for domain in domains:
+        if (claim := _claim(domain)) is not None:
+            if len(_CLAIMS) >= _MOST_CLAIMS:
+                os.close(_CLAIMS.popleft())
+            _CLAIMS.append(claim.detach())
+            return domain
+    return domains[0]
 
 
-def _in_use(domain: int) -> bool:
-    """Whether DDS' port of a domain's first participant (RTPS 9.6.1.1) is taken."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("", 7400 + 250 * domain + 10))
-        except OSError:
-            return True
-    return False
+def _claim(domain: int) -> socket.socket | None:
+    """What keeps others from drawing this domain while it is open; None if it is in use.
+
+    In use is a domain if the port of its first participant (RTPS 9.6.1.1) is taken, or the one
+    before those of participants, which DDS leaves free and a claim takes.
+    """
+    first = 7400 + 250 * domain + 10
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", first - 1))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("", first))
+    except OSError:
+        claim.close()
+        return None
+    return claim

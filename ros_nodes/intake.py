@@ -12,8 +12,10 @@ from rclpy.node import Node
 from df_policy.align import LateStreamError, RobotStreams, Stream
 from df_policy.clock import steady_clock
 from df_policy.errors import DfPolicyError
+from df_policy.gate import Measured
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import convert, topics
+from df_policy.ros_nodes.injection import Injection
 
 AHEAD_NS = 1_000_000_000
 """How far a stamp may lie in the future: clocks of two machines are never quite the same."""
@@ -28,6 +30,9 @@ class RobotIntake:
         streams: are filled.
         on_sample: called after each sample.
         best_effort_images: see `topics.subscribe`.
+        depth: messages that may wait for each stream, if not as many as the table says.
+        injection: what happens to messages on their way.
+        listen: hears of each message as it comes, with its topic and camera.
     """
 
     def __init__(
@@ -38,26 +43,53 @@ class RobotIntake:
         on_sample: Callable[[], None],
         *,
         best_effort_images: bool = False,
+        depth: int = 0,
+        injection: Injection | None = None,
+        listen: Callable[[topics.Topic, str, Any], None] = lambda *_: None,
     ) -> None:
         self._logger = node.get_logger()
         self._clock = node.get_clock()
         self._wall_ns = steady_clock()
         self._on_sample = on_sample
+        self._injection = injection or Injection(0, 0.0)
+        self._listen = listen
         self._streams = streams
         self._problems: dict[str, str] = {}
         self.bad: Counter[str] = Counter()
         """Bad messages by stream."""
         joints = partial(convert.joints_from, spec=spec)
-        topics.subscribe(node, topics.JOINT_STATES, self._into(streams.joints, joints))
-        topics.subscribe(node, topics.CURRENT_POSE, self._into(streams.tool, convert.pose_from))
+        into_joints = self._into(streams.joints, joints, topics.JOINT_STATES)
+        into_tool = self._into(streams.tool, convert.pose_from, topics.CURRENT_POSE)
+        topics.subscribe(node, topics.JOINT_STATES, into_joints, depth=depth)
+        topics.subscribe(node, topics.CURRENT_POSE, into_tool, depth=depth)
         for camera, size in spec.cameras.items():
+            image = partial(convert.image_from, size=size)
             topics.subscribe(
                 node,
                 topics.IMAGES,
-                self._into(streams.images[camera], partial(convert.image_from, size=size)),
+                self._into(streams.images[camera], image, topics.IMAGES, camera),
                 camera=camera,
                 best_effort=best_effort_images,
+                depth=depth,
             )
+
+    @property
+    def lost(self) -> int:
+        """Messages lost on purpose."""
+        return self._injection.lost
+
+    def release(self) -> None:
+        """Take in what was held back on purpose, once its time has come."""
+        self._injection.release(self._clock.now().nanoseconds)
+
+    def measured(self) -> Measured | None:
+        """What the robot last said of itself, however long ago; None until it has."""
+        joints, tool = self._streams.joints, self._streams.tool
+        if joints.newest_ns is None or tool.newest_ns is None:
+            return None
+        reading, pose = joints.at(joints.newest_ns).value, tool.at(tool.newest_ns).value
+        stamp_ns = min(joints.newest_ns, tool.newest_ns)
+        return Measured(stamp_ns, pose, reading.q_rad, reading.dq_rad_s)
 
     def check(self, now_ns: int) -> None:
         """Nothing, if every stream is fresh and fits the schema.
@@ -75,12 +107,14 @@ class RobotIntake:
             raise DfPolicyError(f"{late}; {problem}") from late
 
     def _into(
-        self, stream: Stream[Any], convert_message: Callable[[Any], tuple[int, Any]]
+        self,
+        stream: Stream[Any],
+        convert_message: Callable[[Any], tuple[int, Any]],
+        topic: topics.Topic,
+        camera: str = "",
     ) -> Callable[[Any], None]:
-        def receive(message: Any) -> None:
+        def take(message: Any) -> None:
             now_ns = self._clock.now().nanoseconds
-            if now_ns == 0:
-                return  # a simulated clock that was not heard yet: nothing has a time
             try:
                 stamp_ns, value = convert_message(message)
                 check_stamp(stamp_ns, now_ns)
@@ -93,8 +127,14 @@ class RobotIntake:
             self._problems.pop(stream.name, None)
             if (stream.newest_ns or 0) > now_ns + AHEAD_NS:
                 stream.clear()  # the clock was set back
-            stream.add(stamp_ns, value, self._wall_ns())
+            stream.add(stamp_ns, value, self._wall_ns(), now_ns)
             self._on_sample()
+
+        def receive(message: Any) -> None:
+            self._listen(topic, camera, message)
+            now_ns = self._clock.now().nanoseconds
+            if now_ns:  # else a simulated clock that was not heard yet: nothing has a time
+                self._injection.pass_on(now_ns, partial(take, message))
 
         return receive
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 
@@ -53,3 +55,36 @@ class Spread:
     def percentile(self, percent: float) -> float:
         """The value that `percent` of all stay under; NaN without values."""
         return float(np.percentile(self._values, percent)) if self._values else float("nan")
+
+
+class Ticks:
+    """How regularly something is done that is due every `period_ns`.
+
+    Args:
+        period_ns: between two times.
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        self._period_ns = period_ns
+        self._last_ns: int | None = None
+        self.jitter_ms = Spread(5000)
+        """How much longer or shorter than it should the time since the last one was."""
+        self.count = self.missed = 0
+
+    def done(self, now_ns: int) -> None:
+        """It was done once more."""
+        self.count += 1
+        if self._last_ns is not None:
+            gap_ns = now_ns - self._last_ns
+            self.missed += max(0, round(gap_ns / self._period_ns) - 1)
+            self.jitter_ms.add(abs(gap_ns - self._period_ns) * 1e-6)
+        self._last_ns = now_ns
+
+
+def memory_mb(process: int) -> float:
+    """What a process keeps in memory; NaN where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return float("nan")
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from df_policy.errors import DfPolicyError, nearest
@@ -16,6 +16,11 @@ OWN_OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides."
 def parameter(default: Any, text: str) -> Any:
     """A field of a configuration with the line that explains it."""
     return dataclasses.field(default=default, metadata={"text": text})
+
+
+def autostart() -> Any:
+    """The parameter that every managed node has."""
+    return parameter(True, "become active at once; not where a lifecycle manager decides")
 
 
 def configure(config: type[C], values: Mapping[str, object]) -> C:
@@ -53,13 +58,14 @@ def _cast(name: str, value: object, kind: type) -> object:
     return value
 
 
-def declare(node: Any, config: type[C]) -> C:
-    """Declare one read-only parameter per field and return the configuration.
+def declare(node: Any, config: type[C], *, read_only: bool = True) -> C:
+    """Declare one parameter per field and return the configuration.
 
     Args:
         node: an rclpy node made with `automatically_declare_parameters_from_overrides=True`, so
             that it knows what it was given, known or not.
         config: a frozen dataclass of bools, ints, floats and strings with defaults.
+        read_only: whether nobody may set them later.
 
     Raises:
         DfPolicyError: as `configure`.
@@ -78,10 +84,35 @@ def declare(node: Any, config: type[C]) -> C:
         node.declare_parameter(
             field.name,
             getattr(chosen, field.name),
-            ParameterDescriptor(description=field.metadata.get("text", ""), read_only=True),
+            ParameterDescriptor(description=field.metadata.get("text", ""), read_only=read_only),
             ignore_override=True,
         )
     return chosen
+
+
+def on_change(node: Any, present: Callable[[], C], accept: Callable[[C, set[str]], None]) -> None:
+    """Let parameters be set while the node runs; each change is whole or none of it.
+
+    Args:
+        node: declared them by `declare`.
+        present: the configuration now.
+        accept: takes the new configuration, with the names that were set, for instance to have a
+            file read once more; raises DfPolicyError to refuse.
+    """
+    from rcl_interfaces.msg import SetParametersResult
+
+    def check(parameters: list[Any]) -> Any:
+        values = dataclasses.asdict(present())  # type: ignore[call-overload]
+        changed = {p.name: p.value for p in parameters if p.name in values}
+        try:
+            chosen = configure(type(present()), values | changed)
+            if changed:
+                accept(chosen, set(changed))
+        except DfPolicyError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
 
 
 def markdown(config: type) -> str:

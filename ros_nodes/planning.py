@@ -1,28 +1,45 @@
-"""Planning beside the control loop: one thread that gives the planner every job, in order.
+"""What the control side and the planner's process tell each other, and how the planner works.
 
-A planner with a memory must hear of every token: a job left out would be a hole in what it
-remembers, and time would seem to run faster. So no job of a session is ever replaced by a newer
-one, and after a job that failed its session gets no further plans.
+A planner with a memory must hear of every token: one left out would be a hole in what it
+remembers, and time would seem to run faster. So each job is remembered, in order; but a plan is
+made from the newest alone, so that the memory keeps pace however long a plan takes.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from df_policy.costs import parse
 from df_policy.errors import DfPolicyError
-from df_policy.frames import Action, Observation
-from df_policy.plan import Plan, Planner
+from df_policy.frames import Action, Image, Observation
+from df_policy.plan import Guided, Plan, Rejoining, Trace
+from df_policy.robot import RobotSpec
 
 LOG = logging.getLogger(__name__)
 
 MOST_WAITING = 16
-"""Jobs; a planner that is so far behind will not catch up."""
+"""Jobs without an answer; a planner that is so far behind will not catch up."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What the planner's process says first: whom it can drive, or why it cannot."""
+
+    robot: str
+    """`RobotSpec` in JSON."""
+    every: int
+    commit: int
+    problem: str
+
+    def spec(self) -> RobotSpec:
+        """The robot that it can drive."""
+        return RobotSpec.from_json(json.loads(self.robot))
 
 
 @dataclass(frozen=True)
@@ -32,9 +49,25 @@ class Job:
     session: int
     """Number of the run; the planner is reset whenever it changes."""
     seed: int
+    number: int
+    """Of this job in its session, from 0."""
     observation: Observation
     executed: list[Action]
     committed: list[Action]
+    sent_ns: int
+    """Monotonic clock, as all times here but those of observations and plans."""
+    costs: str = ""
+    """What the plan is bent by, as `df_policy.costs` writes it; empty for nothing."""
+
+
+@dataclass(frozen=True)
+class Recall:
+    """To a planner that was started anew in the middle of a session: what it remembers."""
+
+    session: int
+    tokens: list[bytes]
+    rest: bytes
+    """Empty while more tokens follow."""
 
 
 @dataclass(frozen=True)
@@ -42,95 +75,110 @@ class Outcome:
     """What became of a job."""
 
     session: int
+    number: int
     plan: Plan | None
+    """None too where the job was only remembered, since a newer one waited."""
     problem: str
     """Why there is no plan, nor will be in this session; empty otherwise."""
-    compute_s: float
-
-
-class PlanningThread:
-    """Runs a planner; jobs go in and outcomes come out without anyone waiting.
-
-    Args:
-        planner: used by this thread alone from `start` to `close`.
-    """
-
-    def __init__(self, planner: Planner) -> None:
-        self._planner = planner
-        self._change = threading.Condition()
-        self._jobs: deque[Job] = deque()
-        self._outcome: Outcome | None = None
-        self._open = True
-        self._session: int | None = None
-        self._problem = ""
-        self._thread = threading.Thread(target=self._work, name="planning", daemon=True)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
-
-    def submit(self, job: Job) -> bool:
-        """Plan this after all that waits; jobs of other sessions are dropped.
-
-        Returns:
-            Whether it was taken: not if too many wait already.
-        """
-        with self._change:
-            if any(waiting.session != job.session for waiting in self._jobs):
-                self._jobs.clear()
-            if len(self._jobs) >= MOST_WAITING:
-                return False
-            self._jobs.append(job)
-            self._change.notify()
-            return True
+    got_ns: int
+    """When the planner had the job."""
+    begun_ns: int
+    ready_ns: int
+    trace: Trace | None
 
     @property
-    def waiting(self) -> int:
-        """Jobs not yet begun."""
-        with self._change:
-            return len(self._jobs)
+    def compute_s(self) -> float:
+        """How long the planner worked on it."""
+        return (self.ready_ns - self.begun_ns) * 1e-9
 
-    def take(self) -> Outcome | None:
-        """The newest outcome, once; older ones that nobody took are of no use any more."""
-        with self._change:
-            outcome, self._outcome = self._outcome, None
-            return outcome
 
-    def close(self, timeout_s: float = 5.0) -> bool:
-        """End after the present job; whether that happened in time."""
-        with self._change:
-            self._open = False
-            self._change.notify()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+@dataclass(frozen=True)
+class Picture:
+    """What a plan expects one camera to see; comes after the plan's outcome, or not at all."""
 
-    def _work(self) -> None:
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._jobs or not self._open)
-                if not self._open:
-                    return
-                job = self._jobs.popleft()
-            outcome = self._carry_out(job)
-            with self._change:
-                self._outcome = outcome
+    stamp_ns: int
+    """For when: the first of the plan's `foreseen_ns`."""
+    camera: str
+    rgb: Image
 
-    def _carry_out(self, job: Job) -> Outcome:
-        begin = time.perf_counter()
-        plan = None
+
+class Worker:
+    """Gives a planner its jobs, and makes an answer of whatever becomes of them.
+
+    Args:
+        planner: used by this worker alone.
+        now_ns: the monotonic clock.
+    """
+
+    def __init__(self, planner: Rejoining, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._planner, self._now_ns = planner, now_ns
+        self._session: int | None = None
+        self._problem = ""
+        self._tokens: list[bytes] = []
+        self._costs = ""
+
+    def recall(self, message: Recall) -> None:
+        """Take a session up where another planner left it."""
+        self._tokens += message.tokens
+        if not message.rest:
+            return
+        tokens, self._tokens = self._tokens, []
+        self._session, self._problem = message.session, ""
+        self._problem = self._attempt(lambda: self._planner.recall(tokens, message.rest))
+
+    def carry_out(self, job: Job, got_ns: int, *, plan: bool = True) -> Outcome:
+        """Remember the job and plan from it.
+
+        Args:
+            job: the next one.
+            got_ns: when it came.
+            plan: otherwise it is only remembered.
+        """
+        begun_ns = self._now_ns()
+        made: list[Plan] = []
+        traces: list[Trace] = []
+
+        def work() -> None:
+            self._bend_by(job.costs)
+            if plan:
+                made.append(
+                    check(self._planner.plan(job.observation, job.executed, job.committed))
+                )
+            else:
+                self._planner.remember(job.observation, job.executed)
+            traces.append(self._planner.trace())
+
+        if self._session != job.session:
+            self._session = job.session
+            self._problem = self._attempt(lambda: self._planner.reset(job.seed))
+        if not self._problem:
+            self._problem = self._attempt(work)
+        answer = made[0] if made and not self._problem else None
+        trace = traces[0] if traces else None
+        ids = (job.session, job.number)
+        return Outcome(
+            *ids, answer, self._problem, got_ns, begun_ns, ready_ns=self._now_ns(), trace=trace
+        )
+
+    def _bend_by(self, costs: str) -> None:
+        if costs == self._costs:
+            return
+        if not isinstance(self._planner, Guided):
+            raise DfPolicyError("expected no costs: this planner's plans cannot be bent")
+        self._planner.costs = parse(costs)
+        self._costs = costs
+
+    @staticmethod
+    def _attempt(work: Callable[[], None]) -> str:
+        """Nothing, or what is wrong."""
         try:
-            if self._session != job.session:
-                self._session, self._problem = job.session, ""
-                self._planner.reset(job.seed)
-            if not self._problem:
-                plan = check(self._planner.plan(job.observation, job.executed, job.committed))
+            work()
         except DfPolicyError as error:
-            self._problem = str(error)
+            return str(error)
         except Exception as error:  # whatever a planner does, the robot must be held, and told why
             LOG.exception("the planner failed")
-            self._problem = f"the planner failed: {type(error).__name__}: {error}"
-        return Outcome(job.session, plan, self._problem, time.perf_counter() - begin)
+            return f"the planner failed: {type(error).__name__}: {error}"
+        return ""
 
 
 def check(plan: Plan) -> Plan:

@@ -1,4 +1,4 @@
-"""Drives a robot with a policy: looks, plans in a thread of its own, sends targets by the clock.
+"""Drives a robot with a policy: looks, and sends targets by the clock; plans come from beside.
 
 Run it with `python -m df_policy.ros_nodes.policy_node --ros-args -p checkpoint:=fruit_swap`.
 """
@@ -7,74 +7,78 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+from df_policy import __version__
 from df_policy.align import LateStreamError, RobotStreams
 from df_policy.errors import DfPolicyError
-from df_policy.plan import Planner
-from df_policy.ros_nodes import missing_ros
-from df_policy.ros_nodes.monitor import Pace
-from df_policy.ros_nodes.params import declare, parameter
-from df_policy.ros_nodes.planning import PlanningThread
+from df_policy.gate import Gate
+from df_policy.ros_nodes import missing_ros, planner_process, policy_report
+from df_policy.ros_nodes.injection import Injection
+from df_policy.ros_nodes.monitor import Pace, Ticks
+from df_policy.ros_nodes.node_log import NodeLog
+from df_policy.ros_nodes.planner_link import PlannerLink
+from df_policy.ros_nodes.planner_start import Start, starter
+from df_policy.ros_nodes.planning import Job, Outcome, Picture, Recall
+from df_policy.ros_nodes.policy_config import LIVE, PolicyNodeConfig
 from df_policy.ros_nodes.session import WAITING, PolicySession, Timing
 
 try:
     from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
     from rclpy.clock import Clock
     from rclpy.clock_type import ClockType
-    from rclpy.node import Node
 
     from df_policy.ros_nodes import convert, topics
+    from df_policy.ros_nodes.commander import Commander
+    from df_policy.ros_nodes.imagined_images import ImaginedImages
     from df_policy.ros_nodes.intake import RobotIntake
+    from df_policy.ros_nodes.managed import ManagedNode
     from df_policy.ros_nodes.running import run_node
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
+LOOK_NS = 4_000_000
+"""What a look may take on a busy machine."""
 SLOWEST_SHARE = 0.98
 """Of the asked rate of targets; below it the node warns."""
 
 
-@dataclass(frozen=True)
-class PolicyNodeConfig:
-    """Parameters of the policy node."""
-
-    checkpoint: str = parameter("fruit_swap", "a shipped checkpoint's name, or a folder")
-    device: str = parameter("cpu", "where the network runs: `cpu` or `cuda`")
-    seed: int = parameter(0, "seed of the first start's plans; each start adds one")
-    rate_hz: float = parameter(50.0, "targets per second, at least two per action")
-    max_image_age_s: float = parameter(0.15, "hold when a camera's newest image is older")
-    max_state_age_s: float = parameter(0.1, "hold when joints or tool pose are older")
-    gather_s: float = parameter(0.06, "how long a look waits for samples that are under way")
-    best_effort_images: bool = parameter(False, "for camera drivers that are not reliable")
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for values out of range."""
-        if not 1.0 <= self.rate_hz <= 1000.0:
-            raise ValueError(f"expected rate_hz from 1 to 1000, got {self.rate_hz}")
-        for name in ("max_image_age_s", "max_state_age_s", "gather_s"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"expected {name} above 0, got {getattr(self, name)}")
+class NotYetError(DfPolicyError):
+    """The node cannot drive now, and may soon."""
 
 
-class PolicyNode(Node):
+class PolicyNode(ManagedNode[PolicyNodeConfig]):
     """From `policy/start` to `policy/stop` it sends targets; else it is silent.
 
+    It is on the command topics only while it is active.
+
     Args:
-        load: makes the planner, which the planning thread alone will use.
+        start: from the parameters, how to start a planner.
         overrides: rclpy's arguments, for tests.
 
     Raises:
         DfPolicyError: for parameters or a checkpoint that cannot be used.
     """
 
-    def __init__(self, load: Callable[[PolicyNodeConfig], Planner], **overrides: Any) -> None:
-        super().__init__(
-            "policy_node", automatically_declare_parameters_from_overrides=True, **overrides
-        )
-        self.config = declare(self, PolicyNodeConfig)
-        planner = load(self.config)
-        self._spec = planner.spec
+    def __init__(self, start: Callable[[PolicyNodeConfig], Start], **overrides: Any) -> None:
+        super().__init__("policy_node", PolicyNodeConfig, LIVE, **overrides)
+        self._start = start
+        self._session: PolicySession | None = None
+        self._resources = ExitStack()
+        self._stopped = ""
+        if self.config.autostart:
+            self.start()
+
+    def configure(self) -> None:
+        """Start the planner, and listen to the robot."""
+        self._log: NodeLog | None = None
+        self._planning = PlannerLink(self._start(self.config), self._on_record)
+        self._resources.callback(self._end_planning)
+        hello = self._planning.hello()
+        self._spec = hello.spec()
         if self.config.rate_hz < 2.0 * self._spec.action_rate_hz:
             raise DfPolicyError(
                 f"expected rate_hz of at least {2.0 * self._spec.action_rate_hz:g}, two targets "
@@ -83,86 +87,160 @@ class PolicyNode(Node):
             )
         self._timing = Timing(
             tick_ns=round(1e9 / self.config.rate_hz),
-            every=planner.every,
-            commit=planner.commit,
+            every=hello.every,
+            commit=hello.commit,
             gather_ns=round(self.config.gather_s * 1e9),
+            plan_age_ns=round(self.config.max_plan_age_s * 1e9),
         )
-        self._planning = PlanningThread(planner)
+        if self.config.log:
+            about = {"version": __version__, "robot": hello.robot, **asdict(self.config)}
+            self._log = NodeLog(Path(self.config.log), about)
+            self._resources.callback(self._log.close)
         self._streams = RobotStreams(
             self._spec.cameras, self.config.max_image_age_s, self.config.max_state_age_s
         )
-        self._session: PolicySession | None = None
-        self._starts = 0
-        self._pace, self._late_ticks = Pace(), 0
-        self._reason = ""
-        self._pose_out = topics.publisher(self, topics.TARGET_POSE)
-        self._gripper_out = topics.publisher(self, topics.TARGET_GRIPPER)
-        self._plan_out = topics.publisher(self, topics.PLAN)
-        self._report_out = topics.publisher(self, topics.DIAGNOSTICS)
+        self._starts, self._reason = 0, ""
+        self._pace, self._ticks = Pace(), Ticks(self._timing.tick_ns)
+        told = (topics.PLAN, topics.TIMING, topics.DIAGNOSTICS)
+        self._outputs = {topic: topics.publisher(self, topic) for topic in told}
+        imagining = self._spec.cameras if self.config.imagine else ()
+        self._imagined = ImaginedImages(self, imagining, self._on_message)
         self._intake = RobotIntake(
             self,
             self._spec,
             self._streams,
             self._look,
             best_effort_images=self.config.best_effort_images,
+            injection=Injection(round(self.config.inject_delay_ms * 1e6), self.config.inject_loss),
+            listen=self._on_message,
         )
+        gate = Gate(self._spec, 1.0 / self.config.rate_hz, self.config.max_state_age_s)
+        if self._stopped:
+            gate.stop(self._stopped)
+        self._commands = Commander(
+            self, gate, self._timing.tick_ns, self.config.dead_man_s, self._on_command
+        )
+        self._resources.callback(self._keep_stopped)
         self.create_service(topics.TRIGGER, topics.START.name, self._on_start)
         self.create_service(topics.TRIGGER, topics.STOP.name, self._on_stop)
-        self._timer = self.create_timer(
-            1.0 / self.config.rate_hz, self._tick, MutuallyExclusiveCallbackGroup()
-        )
         # Reports go on while a simulated clock stands still.
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(1.0, self._report, clock=wall)
-        self._planning.start()
+
+    def activate(self) -> None:
+        """Appear on the command topics, and tick."""
+        self._commands.open()
+        self._timer = self.create_timer(
+            1.0 / self.config.rate_hz, self._tick, MutuallyExclusiveCallbackGroup()
+        )
         self.get_logger().info(f"ready to drive {self._spec.name}: call {topics.START.name}")
 
-    def close(self) -> None:
-        """End the planning thread."""
-        self._timer.cancel()
-        self._session = None
+    def deactivate(self) -> None:
+        """Come to a stop, and leave the command topics."""
+        self._session, self._reason = None, ""
+        self._commands.close()
+
+    def cleanup(self) -> None:
+        """End the planner's process, and the log; what is stopped stays so.
+
+        Raises:
+            DfPolicyError: if the log could not be written.
+        """
+        self._resources.close()
+
+    def changed(self, names: set[str]) -> None:
+        """Take over live parameters."""
+        if self._session is not None:
+            self._session.costs = self.config.costs
+        for stream in self._streams.all():
+            images = stream in self._streams.images.values()
+            stream.max_age_s = (
+                self.config.max_image_age_s if images else self.config.max_state_age_s
+            )
+        self._timing = replace(self._timing, gather_ns=round(self.config.gather_s * 1e9))
+        self._commands.change(self.config.max_state_age_s, self.config.dead_man_s)
+
+    def _keep_stopped(self) -> None:
+        self._stopped = self._commands.stopped
+
+    def _end_planning(self) -> None:
         if not self._planning.close():
-            self.get_logger().warning("the planner did not end within 5 s")
+            self.get_logger().warning("the planner did not end within 5 s: killed")
+
+    def _on_command(self, topic: topics.Topic, message: Any) -> None:
+        self._on_message(topic, "", message)
+
+    def _send(self, topic: topics.Topic, message: Any) -> None:
+        self._outputs[topic].publish(message)
+        self._on_command(topic, message)
+
+    def _on_message(self, topic: topics.Topic, camera: str, message: Any) -> None:
+        if self._log is not None:
+            self._log.add(topic.name.format(camera=camera), message, self._now_ns())
+
+    def _on_record(self, record: Job | Recall | Outcome | Picture) -> None:
+        if isinstance(record, Picture):
+            self._imagined.add(record)
+        elif self._log is not None:
+            self._log.record(record, self._now_ns())
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
 
     def _look(self) -> None:
-        if self._session is not None:
-            self._session.look(self._now_ns())
+        """Look at once, unless a tick is near: it must not wait, and looks when it is done."""
+        if self._session is None or (self._timer.time_until_next_call() or 0) < LOOK_NS:
+            return
+        self._session.look(self._now_ns())
 
     def _tick(self) -> None:
+        self._intake.release()
         if self._session is None:
+            self._planning.take()  # a planner that dies between two starts is mended too
+            self._commands.settle(self._now_ns())
             return
         now_ns = self._now_ns()
-        self._late_ticks += self._pace.tick(now_ns) > 1.5 * self._timing.tick_ns
-        self._session.look(now_ns)
-        target, plan, reason = self._session.target(now_ns)
-        # In this order: the gripper's target waits at the receiver for the pose it belongs to.
-        self._gripper_out.publish(convert.gripper_message(target.gripper_m))
-        self._pose_out.publish(convert.pose_message(now_ns, target.tool))
+        target, plan, why = self._session.target(now_ns)
+        cleared = self._commands.send(now_ns, target, self._intake.measured(), why)
+        self._session.sent(now_ns, cleared.target)
+        sent_ns = self._now_ns()
+        self._pace.tick(sent_ns)
+        self._ticks.done(sent_ns)
+        self._session.look(sent_ns)
         if plan is not None:
-            self._plan_out.publish(convert.plan_message(plan))
-        self._reason = reason
-        if reason and reason != WAITING:
-            self.get_logger().warning(f"holding: {reason}", throttle_duration_sec=2.0)
+            self._send(topics.PLAN, convert.plan_message(plan))
+            if self._session.chain is not None:
+                self._send(topics.TIMING, convert.timing_message(self._session.chain))
+        self._imagined.publish(plan)
+        self._reason = cleared.reason
+        if self._reason and self._reason != WAITING:
+            self.get_logger().warning(f"holding: {self._reason}", throttle_duration_sec=2.0)
+        if self._commands.stopped:
+            self._session = None
 
     def _on_start(self, _request: Any, response: Any) -> Any:
         now_ns = self._now_ns()
         try:
+            if not self.active:
+                raise NotYetError("expected an active node, got an inactive one: activate it")
             self._intake.check(now_ns)
+            if self._planning.down:
+                raise NotYetError(f"expected a planner, got none: {self._planning.down}")
             seed = self.config.seed + self._starts
-            self._session = PolicySession(
+            session = PolicySession(
                 self._starts, seed, self._spec, self._timing, self._streams, self._planning, now_ns
             )
+            self._commands.begin(session.here, now_ns)
         except DfPolicyError as error:
-            heals = isinstance(error, LateStreamError)
+            heals = isinstance(error, LateStreamError | NotYetError)
             kind = topics.NOT_YET if heals else topics.REFUSED
             response.success, response.message = False, f"{kind}{error}"
             self.get_logger().warning(response.message, throttle_duration_sec=2.0)
             return response
+        session.costs = self.config.costs
+        self._session = session
         self._starts += 1
-        self._pace, self._late_ticks, self._reason = Pace(), 0, ""
+        self._pace, self._ticks, self._reason = Pace(), Ticks(self._timing.tick_ns), ""
         response.success, response.message = True, f"started with seed {seed}"
         return response
 
@@ -176,24 +254,21 @@ class PolicyNode(Node):
     def _report(self) -> None:
         now_ns = self._now_ns()
         values: dict[str, Any] = {
+            "state": "active" if self.active else "inactive",
             "driving": self._session is not None,
-            "control_rate_hz": round(self._pace.rate_hz, 2),
-            "worst_gap_ms": round(self._pace.worst_gap_ns * 1e-6, 1),
-            "late_ticks": self._late_ticks,
-            "looks_waiting": self._planning.waiting,
+            **policy_report.of_control(self._pace, self._ticks),
+            **policy_report.of_planner(self._planning),
+            **policy_report.of_streams(self._streams, self._intake.bad, now_ns),
         }
-        for stream in self._streams.all():
-            newest = stream.newest_ns
-            age_s = "never" if newest is None else round((now_ns - newest) * 1e-9, 3)
-            values[f"age_s {stream.name}"] = age_s
-            if self._intake.bad[stream.name]:
-                values[f"bad_messages {stream.name}"] = self._intake.bad[stream.name]
         if self._session is not None:
             values |= self._session.report()
             self._warn_of_slow_control()
-        self._report_out.publish(
-            convert.diagnostics_message(now_ns, "policy_node", self._reason, values)
-        )
+        if self._log is not None:
+            values["log_left_out"] = self._log.left_out
+        values |= self._commands.report()
+        problem = self._commands.stopped or self._reason
+        message = convert.diagnostics_message(now_ns, self.full_name, problem, values)
+        self._send(topics.DIAGNOSTICS, message)
 
     def _warn_of_slow_control(self) -> None:
         if self._pace.full and self._pace.rate_hz < SLOWEST_SHARE * self.config.rate_hz:
@@ -204,21 +279,15 @@ class PolicyNode(Node):
             )
 
 
-def load_policy(config: PolicyNodeConfig) -> Planner:
-    """The policy behind a checkpoint, limited to one core: the control loop needs another."""
-    import torch
-
-    from df_policy.policy import Policy
-
-    torch.set_num_threads(1)
-    policy = Policy.load(config.checkpoint, device=config.device)
-    policy.warm_up()
-    return policy
+def start_policy(config: PolicyNodeConfig) -> Start:
+    """A planner for the checkpoint, in a process of its own."""
+    given = (config.checkpoint, config.device, config.threads, config.every)
+    return starter(lambda line: planner_process.command(line, *given, imagine=config.imagine))
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; returns the exit code."""
-    return run_node("policy_node", lambda: PolicyNode(load_policy), args)
+    return run_node("policy_node", lambda: PolicyNode(start_policy), args)
 
 
 if __name__ == "__main__":

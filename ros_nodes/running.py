@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from df_policy.errors import DfPolicyError
+from df_policy.ros_nodes.local_dds import keep_local
 
 N = TypeVar("N", bound=Node)
+_LISTEN_S = 0.1
+"""Between two looks whether a signal came."""
 
 
 def run_node(
@@ -33,6 +40,7 @@ def run_node(
         0 after SIGINT, SIGTERM or a shutdown (1 if that cut `work` short); 1 after an error that
         the user can mend.
     """
+    keep_local()
     try:
         return _live(make, args, work)
     except (DfPolicyError, InvalidParameterTypeException) as error:
@@ -40,32 +48,65 @@ def run_node(
         return 1
 
 
+class _Told:
+    """Whether SIGINT or SIGTERM came; while nothing spins they end what goes on at once.
+
+    ROS's own answer to them shuts communication down: a node could not brake any more.
+    """
+
+    def __init__(self) -> None:
+        self.spinning = self.yes = False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        again, self.yes = self.yes, True
+        if again or not self.spinning:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _signals() -> Iterator[_Told]:
+    told = _Told()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, told) for number in numbers}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _live(make: Callable[[], N], args: list[str] | None, work: Callable[[N], int] | None) -> int:
     """As `run_node`, but errors that the user can mend come out once all is closed."""
     told_to_end = 0 if work is None else 1
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()  # before a signal can come: half made, it complains
-    node: N | None = None
-    try:
-        node = make()
-        if work is not None:
-            return work(node)
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return told_to_end
-    except (DfPolicyError, InvalidParameterTypeException):
-        raise
-    except Exception:
-        if rclpy.ok():
-            raise
-        return told_to_end  # a signal ended ROS in the middle of something
-    finally:
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    with _signals() as told:
+        node: N | None = None
         try:
-            if node is not None:
-                getattr(node, "close", lambda: None)()
+            node = make()
+            # All that is there now stays; the collector would stop the node to look through it.
+            gc.collect()
+            gc.freeze()
+            if work is not None:
+                return work(node)
+            _spin(node, told)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return told_to_end
         finally:
-            if node is not None:
-                node.destroy_node()
-            rclpy.try_shutdown()
+            told.spinning = told.yes = True  # a second signal ends what takes too long
+            try:
+                if node is not None:
+                    getattr(node, "close", lambda: None)()
+            finally:
+                if node is not None:
+                    node.destroy_node()
+                rclpy.try_shutdown()
     return 0
+
+
+def _spin(node: Node, told: _Told) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    told.spinning = True
+    while not told.yes:
+        executor.spin_once(timeout_sec=_LISTEN_S)
+    executor.remove_node(node)

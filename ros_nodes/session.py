@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 from df_policy.align import LateStreamError, RobotStreams
 from df_policy.frames import Action, Observation
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.figures import Figures
 from df_policy.ros_nodes.follower import PlanFollower
-from df_policy.ros_nodes.monitor import Spread
-from df_policy.ros_nodes.planning import Job, PlanningThread
+from df_policy.ros_nodes.planning import Job, Outcome
+from df_policy.ros_nodes.stages import Chain, Look, chain, look_at
 
 WAITING = "waiting for the first plan"
 PATIENCE_NS = 2_000_000_000
-"""How long waiting for the first plan is nothing to tell of."""
+"""How long waiting for a plan is nothing to tell of."""
+LEAP_NS = 1_000_000_000
+"""A clock that goes back by more was set."""
 AGAIN = "call policy/start again"
+
+
+@runtime_checkable
+class Planning(Protocol):
+    """Who makes plans of looks; see `planner_link.PlannerLink`."""
+
+    @property
+    def down(self) -> str:
+        """Why nobody plans now; empty while somebody does."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs without an answer."""
+        ...
+
+    def submit(self, job: Job) -> bool:
+        """Plan this; whether it was taken."""
+        ...
+
+    def take(self) -> Outcome | None:
+        """The newest answer, once."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,15 +61,21 @@ class Timing:
     """Actions at least that are decided already when a plan is asked for."""
     gather_ns: int
     """How long a look waits for samples that are under way."""
+    plan_age_ns: int
+    """How old what a plan was made of may be while it is followed."""
 
 
 class PolicySession:
     """Looks each `every` actions on a fixed grid, plans beside, follows the newest plan.
 
-    The grid begins at the first images that came after the start. All times are the robot's clock.
+    The grid begins at the first images that came after the start. All times are by the robot's
+    clock.
 
-    The planner's memory must get every token. If a look is lost, or the planner fails or falls far
-    behind, the session is at fault from then on: it holds and says why, until there is a new one.
+    The planner's memory must get every token of the time in which the robot moves. Where that
+    cannot be, since a stream was late at a look or the planner died, the session pauses: it holds,
+    follows no plan that was made before, and once all is there again begins a new grid with the
+    memory as it was. If the planner fails at a job, the session is at fault until there is a new
+    one.
 
     Args:
         number: tells sessions apart.
@@ -50,7 +83,7 @@ class PolicySession:
         spec: the robot.
         timing: see there.
         streams: filled by whoever hears the robot.
-        planning: a running thread.
+        planning: who plans.
         now_ns: the start.
 
     Raises:
@@ -64,8 +97,10 @@ class PolicySession:
         spec: RobotSpec,
         timing: Timing,
         streams: RobotStreams,
-        planning: PlanningThread,
+        planning: Planning,
         now_ns: int,
+        *,
+        mono_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.number = number
         self._seed = seed
@@ -73,79 +108,91 @@ class PolicySession:
         self._timing = timing
         self._streams = streams
         self._planning = planning
+        self._mono_ns = mono_ns
         heard = [stream.newest_ns or 0 for stream in streams.all()]
         self._after_ns = max(now_ns, *heard)
-        here = Action(
+        self.here = Action(
             streams.tool.at(self._after_ns).value,
             streams.joints.at(self._after_ns).value.gripper_m,
         )
-        self._follower = PlanFollower(spec, timing.tick_ns, now_ns, here)
-        self._start_ns = now_ns
+        """Where the robot was at the start."""
+        self._follower = PlanFollower(spec, timing.tick_ns, now_ns, self.here)
+        self._since_ns = self._last_ns = now_ns
         self._look_ns: int | None = None
-        self._fault = ""
+        self._fault = self._pause = ""
         self._trust: Mapping[str, float] = {}
-        self.holds: Counter[str] = Counter()
-        """Ticks without progress, by the kind of reason."""
-        self.looks = 0
-        self.plan_latency_ms, self.compute_ms = Spread(), Spread()
-        """From the observation to the first target made of it; the planner's own share."""
-        self.image_age_ms = Spread()
-        """Of each image, at the time of the look that took it."""
+        self._under_way: dict[int, Look] = {}
+        self._plan_image_ns: int | None = None
+        self.costs = ""
+        """Of the plans that are asked for from now on; see `planning.Job`."""
+        self.chain: Chain | None = None
+        """Of the plan that is followed."""
+        self.figures = Figures()
 
     def report(self) -> dict[str, object]:
         """What diagnostics tell of this session."""
-        return {
-            "looks": self.looks,
-            "plan_latency_ms_p50": round(self.plan_latency_ms.percentile(50), 1),
-            "plan_latency_ms_p99": round(self.plan_latency_ms.percentile(99), 1),
-            "compute_ms_p50": round(self.compute_ms.percentile(50), 1),
-            "compute_ms_p99": round(self.compute_ms.percentile(99), 1),
-            "look_image_age_ms_p50": round(self.image_age_ms.percentile(50), 1),
-            "look_image_age_ms_worst": round(self.image_age_ms.percentile(100), 1),
-            **{f"trust {camera}": round(share, 2) for camera, share in self._trust.items()},
-            **{f"held_ticks {kind}": count for kind, count in self.holds.items()},
-        }
+        trust = {f"trust {camera}": round(share, 2) for camera, share in self._trust.items()}
+        return self.figures.report() | trust
 
     def look(self, now_ns: int) -> None:
         """Hand the planner the observation of the grid's present time, once it is complete."""
-        if self._fault:
+        if self._fault or self._planning.down:
             return
         if self._look_ns is None:
             stamps = [stream.newest_ns or 0 for stream in self._streams.images.values()]
             if not stamps or min(stamps) <= self._after_ns:
                 return
+            if self.figures.looks and not self._has_forerunner(max(stamps)):
+                self._after_ns = max(stamps)
+                return
             self._look_ns = max(stamps)
         look_ns = self._look_ns
-        if not self._streams.settled(look_ns) and now_ns < look_ns + self._timing.gather_ns:
+        if not self._streams.settled(look_ns) and now_ns < self._patience_ns(look_ns, now_ns):
             return
         try:
             observation = self._observe(look_ns)
         except LateStreamError as late:
-            self._fault = f"the policy's memory lost a token: {late}; {AGAIN}"
+            self._interrupt(late.stream, f"lost a look: {late}", now_ns)
             return
-        executed = self._follower.executed(look_ns, self._timing.every if self.looks else 0)
-        committed = self._follower.coming(look_ns, self._under_way(look_ns, now_ns))
-        job = Job(self.number, self._seed, observation, executed, committed)
+        looks = self.figures.looks
+        executed = self._follower.executed(look_ns, self._timing.every if looks else 0)
+        committed = self._follower.coming(look_ns, self._decided(look_ns, now_ns))
+        sent_ns = self._mono_ns()
+        ids = (self.number, self._seed, looks)
+        job = Job(*ids, observation, executed, committed, sent_ns, self.costs)
+        look = look_at(observation, self._streams, now_ns, sent_ns, len(committed))
         if not self._planning.submit(job):
-            waiting = self._planning.waiting
-            self._fault = f"the planner is {waiting} tokens behind: use a faster device; {AGAIN}"
+            behind = f"the planner is {self._planning.waiting} tokens behind: use a faster device"
+            self._interrupt("planner", self._planning.down or behind, now_ns)
             return
-        for stamp_ns in observation.image_stamps_ns.values():
-            self.image_age_ms.add((look_ns - stamp_ns) * 1e-6)
-        self.looks += 1
+        self._under_way[looks] = look
+        self.figures.looked(observation)
         # Never a later one: if time has leapt, the streams tell whether it can still be taken.
         self._look_ns = look_ns + self._timing.every * self._spec.period_ns
 
-    def _under_way(self, look_ns: int, now_ns: int) -> int:
+    def _patience_ns(self, look_ns: int, now_ns: int) -> int:
+        """Until when a look waits: as long as samples usually take to be here, and a bit."""
+        at_least_ns = look_ns + self._timing.gather_ns
+        return at_least_ns if now_ns < at_least_ns else at_least_ns + self._streams.delay_ns
+
+    def _decided(self, look_ns: int, now_ns: int) -> int:
         """Actions after a look that begin before a plan made of it can be there."""
-        slow_ms = self.compute_ms.percentile(99)
+        slow_ms = self.figures.compute_ms.percentile(99)
         ready_ns = now_ns + (0 if math.isnan(slow_ms) else round(slow_ms * 1e6))
         return max(self._timing.commit, -(-(ready_ns - look_ns) // self._spec.period_ns))
+
+    def _has_forerunner(self, look_ns: int) -> bool:
+        """Whether it is known what was seen an action before, which some planners ask for."""
+        try:
+            self._streams.observe(look_ns - self._spec.period_ns)
+        except LateStreamError:
+            return False
+        return True
 
     def _observe(self, look_ns: int) -> Observation:
         observation = self._streams.observe(look_ns)
         before = None
-        if self.looks:
+        if self.figures.looks:
             with suppress(LateStreamError):  # a planner that cannot do without it says so
                 before = self._streams.observe(look_ns - self._spec.period_ns)
         return replace(observation, before=before)
@@ -157,48 +204,94 @@ class PolicySession:
             The target, the plan if a new one begins to be followed, and why the robot is held
             (empty while it follows the plan).
         """
+        if now_ns < self._last_ns - LEAP_NS:
+            self._interrupt("clock", "the clock was set back", now_ns)
+            self._follower.restart(now_ns)
+        self._last_ns = now_ns
         end_ns = now_ns + self._timing.tick_ns
         plan = self._new_plan(now_ns)
         reason = self._reason_to_hold(now_ns, end_ns)
         if reason:
             return self._follower.hold(end_ns), plan, reason
+        if self._plan_image_ns is not None:
+            self.figures.command_age_ms.add((now_ns - self._plan_image_ns) * 1e-6)
         return self._follower.step(end_ns), plan, ""
+
+    def sent(self, now_ns: int, target: Action) -> None:
+        """What was sent of the last answer; the planner is told of it."""
+        self._follower.sent(now_ns + self._timing.tick_ns, target)
+
+    def _interrupt(self, kind: str, why: str, now_ns: int) -> None:
+        """Hold until all is there again; then begin a new grid."""
+        if self._pause:
+            self._since_ns = max(self._since_ns, now_ns)
+        else:
+            self.figures.pauses[kind] += 1
+            self._since_ns = now_ns
+        self._pause = why
+        self._follower.drop()
+        self._look_ns, self._plan_image_ns = None, None
+        self._after_ns = now_ns
 
     def _new_plan(self, now_ns: int) -> Plan | None:
         outcome = self._planning.take()
+        if self._planning.down and not self._fault:
+            self._interrupt("planner", self._planning.down, now_ns)
         if outcome is None or outcome.session != self.number:
             return None
         if outcome.problem and not self._fault:
             self._fault = f"{outcome.problem}; {AGAIN}"
-        self.compute_ms.add(outcome.compute_s * 1e3)
-        if outcome.plan is not None:
-            self.plan_latency_ms.add((now_ns - outcome.plan.observed_ns) * 1e-6)
-            self._trust = outcome.plan.trust
-            self._follower.accept(outcome.plan)
-        return outcome.plan
+        self.figures.compute_ms.add(outcome.compute_s * 1e3)
+        look = self._under_way.get(outcome.number)
+        self._under_way = {n: at for n, at in self._under_way.items() if n > outcome.number}
+        plan = outcome.plan
+        if plan is None or look is None or (self._pause and plan.observed_ns <= self._since_ns):
+            return None
+        if far := self._follower.misfit(plan, now_ns):
+            self._interrupt("plan", far, now_ns)
+            return None
+        self._pause = ""
+        self.figures.plan_latency_ms.add((now_ns - plan.observed_ns) * 1e-6)
+        self.chain = chain(look, outcome, plan, now_ns, self._mono_ns())
+        self.figures.followed(self.chain)
+        self._trust, self._plan_image_ns = plan.trust, look.image_ns
+        self._follower.accept(plan)
+        return plan
 
     def _reason_to_hold(self, now_ns: int, end_ns: int) -> str:
         if self._fault:
-            self.holds["fault"] += 1
+            self.figures.holds["fault"] += 1
             return self._fault
+        if self._planning.down:
+            self.figures.holds["planner"] += 1
+            return self._planning.down
         try:
             self._streams.check(now_ns)
         except LateStreamError as late:
-            self.holds[late.stream] += 1
+            self.figures.holds[late.stream] += 1
             return str(late)
+        age_ns = now_ns - (now_ns if self._plan_image_ns is None else self._plan_image_ns)
+        if age_ns > self._timing.plan_age_ns:
+            self.figures.holds["old plan"] += 1
+            limit_s = self._timing.plan_age_ns * 1e-9
+            seen_s = age_ns * 1e-9
+            return (
+                f"expected a plan of what was seen within {limit_s:g} s, got one of {seen_s:.2f} s"
+            )
         if self._follower.covers(end_ns):
             return ""
         if self._follower.plan_end_ns is None:
-            self.holds["first plan"] += 1
+            self.figures.holds["pause" if self._pause else "first plan"] += 1
             return self._waiting(now_ns)
-        self.holds["no plan"] += 1
+        self.figures.holds["no plan"] += 1
         late_s = (end_ns - self._follower.plan_end_ns) * 1e-9
         return f"expected a plan in time, got none, the last ended {late_s:.2f} s ago"
 
     def _waiting(self, now_ns: int) -> str:
         """That there is no plan yet; and, once it lasts, what is missing."""
-        waited_ns = now_ns - self._start_ns
+        waiting = f"waiting for a new plan, {self._pause}" if self._pause else WAITING
+        waited_ns = now_ns - self._since_ns
         if waited_ns <= PATIENCE_NS:
-            return WAITING
-        missing = "the planner's answer" if self.looks else "new images of every camera"
-        return f"{WAITING}: expected {missing}, got none in {waited_ns * 1e-9:.0f} s"
+            return waiting
+        missing = "the planner's answer" if self._under_way else "new images of every camera"
+        return f"{waiting}: expected {missing}, got none in {waited_ns * 1e-9:.0f} s"

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +17,24 @@ from df_policy.align import JointReading
 from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.film_log import FilmLog
-from df_policy.ros_nodes.graph import FASTEST
 from df_policy.ros_nodes.monitor import Pace, Spread
-from df_policy.ros_nodes.params import declare, parameter
-from df_policy.ros_nodes.simulated_world import SimulatedWorld, TargetGate
+from df_policy.ros_nodes.sim_clock import SimClock
+from df_policy.ros_nodes.sim_config import LIVE, SimNodeConfig
+from df_policy.ros_nodes.simulated_world import NewestTarget, SimulatedWorld
 
 try:
     from rclpy.clock import Clock
     from rclpy.clock_type import ClockType
-    from rclpy.node import Node
 
     from df_policy.ros_nodes import convert, topics
+    from df_policy.ros_nodes.commander import rivals
+    from df_policy.ros_nodes.managed import ManagedNode
     from df_policy.ros_nodes.running import run_node
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
 
-@dataclass(frozen=True)
-class SimNodeConfig:
-    """Parameters of the simulation node."""
-
-    task: str = parameter("fruit_swap", "what is to be done; picks the scene and the verdict")
-    seed: int = parameter(0, "seed of the first episode; each reset adds one")
-    real_time_factor: float = parameter(1.0, "simulated seconds per second")
-    record_path: str = parameter("", "an .npz file for making a film later")
-    viewer: bool = parameter(False, "show MuJoCo's window; needs a display")
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for values out of range."""
-        if not 0.0 < self.real_time_factor <= FASTEST:
-            raise ValueError(
-                f"expected real_time_factor above 0 and up to {FASTEST:g}, "
-                f"got {self.real_time_factor}"
-            )
-
-
-class SimNode(Node):
+class SimNode(ManagedNode[SimNodeConfig]):
     """Advances a world, publishes what its robot senses, and obeys the newest target.
 
     A tick that comes late makes the simulated clock slip; ticks are never caught up in a burst.
@@ -68,25 +50,39 @@ class SimNode(Node):
         make_world: Callable[[str], tuple[SimulatedWorld, Mapping[str, float]]],
         **overrides: Any,
     ) -> None:
-        super().__init__(
-            "sim_node", automatically_declare_parameters_from_overrides=True, **overrides
-        )
-        self.config = declare(self, SimNodeConfig)
-        world, self._fovy_deg = make_world(self.config.task)
+        super().__init__("sim_node", SimNodeConfig, LIVE, **overrides)
+        self._make_world = make_world
+        self._resources = ExitStack()
+        if self.config.autostart:
+            self.start()
+
+    def configure(self) -> None:
+        """Build the world, and offer to reset and judge it."""
+        world, self._fovy_deg = self._make_world(self.config.task)
+        self._resources.callback(world.close)
         self._world, self._spec = world, world.spec
-        self._period_s = 1.0 / (self._spec.control_rate_hz * self.config.real_time_factor)
         self._log = FilmLog(Path(self.config.record_path)) if self.config.record_path else None
+        if self._log is not None:
+            self._resources.callback(self._log.write)
         self._episodes = 0
         self._seed = self.config.seed
         self._bad_targets = 0
         self._reset_ns = 0
+        tick_ns = round(1e9 / self._spec.control_rate_hz)
+        self._robot_clock = SimClock(tick_ns, wall=self.config.wall_clock)
         self._late_ticks = 0
         self._pace, self._work_ms = Pace(), Spread()
-        self._gate = TargetGate(self._spec, world.home)
+        self._newest = NewestTarget(self._spec, world.home)
+        self._reason = ""
         self._viewer = _open_viewer(world) if self.config.viewer else None
+        if self._viewer is not None:
+            self._resources.callback(self._viewer.close)
         self._publish_to()
         self._listen_to()
         self._reset_world()
+
+    def activate(self) -> None:
+        """Let time pass."""
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(self._period_s, self._tick, clock=wall)
         self._report_timer = self.create_timer(1.0, self._report, clock=wall)
@@ -94,21 +90,26 @@ class SimNode(Node):
             f"simulating {self._spec.name} at {self.config.real_time_factor:g} x real time"
         )
 
-    def close(self) -> None:
-        """Stop the clock, free the graphics, write the film's moments.
+    def cleanup(self) -> None:
+        """Free the graphics, write the film's moments.
 
         Raises:
             DfPolicyError: if they cannot be written.
         """
-        self._timer.cancel()
-        if self._viewer is not None:
-            self._viewer.close()
-        self._world.close()
-        if self._log is not None:
-            self._log.write()
+        self._resources.close()
+
+    @property
+    def _period_s(self) -> float:
+        return 1.0 / (self._spec.control_rate_hz * self.config.real_time_factor)
+
+    def changed(self, names: set[str]) -> None:
+        """Run as fast as asked from now on."""
+        if "real_time_factor" in names and self.active:
+            self._timer.timer_period_ns = round(1e9 * self._period_s)
 
     def _publish_to(self) -> None:
-        self._clock_out = topics.publisher(self, topics.CLOCK)
+        wall = self.config.wall_clock
+        self._clock_out = None if wall else topics.publisher(self, topics.CLOCK)
         self._joints_out = topics.publisher(self, topics.JOINT_STATES)
         self._pose_out = topics.publisher(self, topics.CURRENT_POSE)
         self._report_out = topics.publisher(self, topics.DIAGNOSTICS)
@@ -132,15 +133,29 @@ class SimNode(Node):
     def _tick(self) -> None:
         begin_ns = time.monotonic_ns()
         self._late_ticks += self._pace.tick(begin_ns) > 1.5e9 * self._period_s
-        self._world.advance(self._gate.next())
-        self._publish()
+        for _ in range(self._robot_clock.due(self._world.time_ns)):
+            self._step()
         self._work_ms.add((time.monotonic_ns() - begin_ns) * 1e-6)
+
+    @property
+    def _now_ns(self) -> int:
+        """The robot's clock."""
+        return self._robot_clock.stamp_ns(self._world.time_ns)
+
+    def _step(self) -> None:
+        cleared = self._newest.next(self._now_ns, rivals(self, allowed=1))
+        if cleared.reason and cleared.reason != self._reason:
+            self.get_logger().warning(f"holding: {cleared.reason}", throttle_duration_sec=2.0)
+        self._reason = cleared.reason
+        self._world.advance(cleared.target)
+        self._publish()
 
     def _publish(self) -> None:
         """What is sensed now; images only at the times of actions, which they define."""
-        stamp_ns = self._world.time_ns
-        self._clock_out.publish(convert.clock_message(stamp_ns))
-        with_images = (stamp_ns - self._reset_ns) % self._spec.period_ns == 0
+        stamp_ns = self._now_ns
+        if self._clock_out is not None:
+            self._clock_out.publish(convert.clock_message(stamp_ns))
+        with_images = (self._world.time_ns - self._reset_ns) % self._spec.period_ns == 0
         seen = self._world.observe(cameras=with_images)
         reading = JointReading(seen.q_rad, seen.dq_rad_s, seen.gripper_m)
         self._joints_out.publish(convert.joint_message(stamp_ns, reading, self._spec))
@@ -159,13 +174,13 @@ class SimNode(Node):
 
     def _on_target_pose(self, message: Any) -> None:
         try:
-            self._gate.pose(*convert.pose_from(message))
+            self._newest.pose(*convert.pose_from(message))
         except convert.BadMessageError as error:
             self._refuse(topics.TARGET_POSE, error)
 
     def _on_target_gripper(self, message: Any) -> None:
         try:
-            self._gate.gripper(convert.gripper_from(message))
+            self._newest.gripper(convert.gripper_from(message))
         except convert.BadMessageError as error:
             self._refuse(topics.TARGET_GRIPPER, error)
 
@@ -182,7 +197,8 @@ class SimNode(Node):
     def _reset_world(self) -> None:
         self._world.reset(self._seed)
         self._reset_ns = self._world.time_ns
-        self._gate.reset(self._reset_ns, self._world.home)
+        self._robot_clock.set(self._world.time_ns)
+        self._newest.reset(self._now_ns, self._world.home)
         self._publish()
 
     def _on_reset(self, _request: Any, response: Any) -> Any:
@@ -192,7 +208,7 @@ class SimNode(Node):
             self._log.begin(self._seed)
         self._reset_world()
         response.success = True
-        response.message = json.dumps({"seed": self._seed, "stamp_ns": self._reset_ns})
+        response.message = json.dumps({"seed": self._seed, "stamp_ns": self._now_ns})
         return response
 
     def _on_judge(self, _request: Any, response: Any) -> Any:
@@ -205,7 +221,7 @@ class SimNode(Node):
                 "success": bool(verdict.success),
                 "reason": verdict.reason,
                 "seed": self._seed,
-                "stamp_ns": self._world.time_ns,
+                "stamp_ns": self._now_ns,
             }
         )
         return response
@@ -219,9 +235,9 @@ class SimNode(Node):
             "work_ms_p99": round(self._work_ms.percentile(99), 2),
         }
         slow = values["real_time_factor"] < 0.9 * self.config.real_time_factor
-        problem = "slower than asked: this machine is too busy" if slow else ""
+        problem = self._reason or ("slower than asked: this machine is too busy" if slow else "")
         self._report_out.publish(
-            convert.diagnostics_message(self._world.time_ns, "sim_node", problem, values)
+            convert.diagnostics_message(self._now_ns, self.full_name, problem, values)
         )
 
 

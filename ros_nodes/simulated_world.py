@@ -1,4 +1,4 @@
-"""What the simulation node asks of a world, and the gate that its targets pass."""
+"""What the simulation node asks of a world, and what its robot is told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from df_policy.environment import Verdict
 from df_policy.frames import Action, Observation
+from df_policy.gate import Cleared, Gate
 from df_policy.geometry import Pose
 from df_policy.robot import RobotSpec
 
@@ -51,8 +52,8 @@ class SimulatedWorld(Protocol):
         ...
 
 
-class TargetGate:
-    """The newest target, as far as the robot's limits let it be reached in one tick.
+class NewestTarget:
+    """The newest target, as far as the gate lets it pass: a receiver trusts no sender.
 
     Args:
         spec: the limits.
@@ -67,7 +68,9 @@ class TargetGate:
         """Stay at `home` until a pose comes that was sent after now."""
         self._since_ns = now_ns
         self._opening_m = home.gripper_m
-        self._wanted = self._sent = home
+        self._wanted = home
+        self._gate = Gate(self._spec, 1.0 / self._spec.control_rate_hz)
+        self._gate.begin(home)
 
     def gripper(self, opening_m: float) -> None:
         """A target for the gripper, sent ahead of the pose that it belongs to: it waits for it."""
@@ -78,8 +81,11 @@ class TargetGate:
         if stamp_ns >= self._since_ns:
             self._wanted = Action(pose, self._opening_m)
 
-    def next(self) -> Action:
-        """The target for the tick that begins now."""
-        tick_s = 1.0 / self._spec.control_rate_hz
-        self._sent = self._spec.limit(self._wanted, self._sent, tick_s)
-        return self._sent
+    def next(self, now_ns: int, why: str = "") -> Cleared:
+        """The target for the tick that begins now.
+
+        Args:
+            now_ns: the robot's clock.
+            why: if not empty, hold for this reason.
+        """
+        return self._gate.pass_on(now_ns, None if why else self._wanted, why=why)

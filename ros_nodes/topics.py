@@ -16,8 +16,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Bool, Float64MultiArray, String
 from std_srvs.srv import Trigger
+
+from df_policy.teleop.reading import Press
 
 FRAME = "base"
 """Frame of all poses: the robot's base."""
@@ -86,7 +88,41 @@ TARGET_GRIPPER = Topic(
     "policy_node",
     COMMAND,
 )
-PLAN = Topic("plan", Path, "the newest plan's tool path [m]", "1.25 Hz", "policy_node", COMMAND)
+PLAN = Topic("plan", Path, "the newest plan's tool path [m]", "5 Hz", "policy_node", COMMAND)
+TIMING = Topic(
+    "plan_timing",
+    Float64MultiArray,
+    "of the newest plan, when its first target goes out: that time and its oldest image's stamp "
+    "[s], then each stage from image to target [ms]",
+    "5 Hz",
+    "policy_node",
+    COMMAND,
+)
+IMAGINED = Topic(
+    "imagined/{camera}/image_raw",
+    Image,
+    "what the newest plan expects the camera to see, for its stamp, which lies ahead: `rgb8` at "
+    "half size, or less if that is more than 64 KiB; only with `imagine`",
+    "each plan",
+    "policy_node",
+    IMAGE,
+)
+DEAD_MAN = Topic(
+    "dead_man",
+    Bool,
+    "a switch held down; while it is not, the arm is held, if `dead_man_s` is set",
+    "20 Hz",
+    "a person",
+    STATE,
+)
+NOTE = Topic(
+    "recorder/note",
+    String,
+    "what is to be remembered of the open episode",
+    "-",
+    "a person",
+    REPORT,
+)
 DIAGNOSTICS = Topic(
     "/diagnostics", DiagnosticArray, "rates, latencies, holds", "1 Hz", "all", REPORT
 )
@@ -100,6 +136,10 @@ TOPICS = (
     TARGET_POSE,
     TARGET_GRIPPER,
     PLAN,
+    TIMING,
+    IMAGINED,
+    DEAD_MAN,
+    NOTE,
     DIAGNOSTICS,
 )
 
@@ -128,9 +168,33 @@ START = Service(
     "forget everything and begin to drive; if not, message `not yet: ...`, or `refused: ...` when "
     "another try is of no use",
 )
-STOP = Service("policy/stop", "policy_node", "send no more targets; the robot keeps the last")
+STOP = Service(
+    "policy/stop",
+    "policy_node",
+    "come to a stop and send no more; the robot keeps the last target",
+)
+SAFETY_STOP = Service(
+    "safety/stop", "policy_node", "come to a stop and stay there; `policy/start` is refused"
+)
+RELEASE = Service(
+    "safety/release", "policy_node", "allow `policy/start` again; nothing moves by this alone"
+)
 
-SERVICES = (RESET, JUDGE, START, STOP)
+DRIVING = (RESET, JUDGE, START, STOP)
+"""What it takes to run an episode."""
+RECORDER = {
+    Service(f"recorder/{press.value}", "recorder_node", meaning): press
+    for press, meaning in (
+        (Press.START, "begin an episode, or go on after a pause"),
+        (Press.PAUSE, "record nothing for now; the stamps leave no gap"),
+        (Press.KEEP, "end the episode and store it; `asked` counts it at once, `kept` when it is"),
+        (Press.DROP, "end the episode and forget it"),
+        (Press.SUCCESS, "mark the open episode; unmarked, one that is kept is a success"),
+        (Press.FAILURE, "mark the open episode"),
+    )
+}
+"""Answers: JSON `said`, `stage`, `kept`, `asked`."""
+SERVICES = (*DRIVING, SAFETY_STOP, RELEASE, *RECORDER)
 
 
 def publisher(node: Node, topic: Topic, camera: str = "") -> Publisher[Any]:
@@ -147,6 +211,7 @@ def subscribe(
     camera: str = "",
     group: CallbackGroup | None = None,
     best_effort: bool = False,
+    depth: int = 0,
 ) -> Subscription[Any]:
     """A receiver of `topic`, set as the table says.
 
@@ -156,10 +221,11 @@ def subscribe(
         callback: gets each message.
         camera: fills the topic's name.
         group: the callback group.
+        depth: messages that may wait, if not as many as the table says.
         best_effort: take also senders that are not reliable, at the price of lost messages.
     """
     wanted = ReliabilityPolicy.BEST_EFFORT if best_effort else topic.delivery.wanted
-    profile = QoSProfile(depth=topic.delivery.depth, reliability=wanted)
+    profile = QoSProfile(depth=depth or topic.delivery.depth, reliability=wanted)
     name = topic.name.format(camera=camera)
     return node.create_subscription(topic.message, name, callback, profile, callback_group=group)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from df_policy.environment import Verdict
 from df_policy.frames import Action, Observation
+from df_policy.gate import Gate
 from df_policy.robot import RobotSpec
 from df_policy.sim.tasks.task import Task
 from df_policy.sim.world import World, WorldSettings
@@ -25,7 +26,7 @@ class TaskEnvironment:
         self.task = task
         self.world = World(task, settings)
         self._cameras = cameras
-        self._sent = self.world.home
+        self._sent, self._gate = self._stand()
 
     @property
     def spec(self) -> RobotSpec:
@@ -40,17 +41,28 @@ class TaskEnvironment:
     def reset(self, seed: int) -> Observation:
         """Start the episode that `seed` describes, and see it."""
         self.world.reset(seed)
-        self._sent = self.world.home
+        self._sent, self._gate = self._stand()
         return self.world.observe(self._cameras)
 
     def step(self, action: Action) -> tuple[Observation, Action]:
-        """Carry out one action within the limits: what is seen after it, and what was sent."""
-        sent = self.spec.limit(action, self._sent, 1e-9 * self.spec.period_ns)
+        """Carry out one action within the limits: what is seen after it, and what was sent.
+
+        Each tick's target passes the gate, as over ROS; one that does not leaves the robot held.
+        """
+        before = self._sent
+        goal = self.spec.limit(action, before, 1e-9 * self.spec.period_ns)
         ticks = self.spec.control_steps
         for tick in range(1, ticks + 1):
-            self.world.advance(self._sent.towards(sent, tick / ticks))
-        self._sent = sent
-        return self.world.observe(self._cameras), sent
+            wanted = before.towards(goal, tick / ticks)
+            self._sent = self._gate.pass_on(self.world.time_ns, wanted).target
+            self.world.advance(self._sent)
+        return self.world.observe(self._cameras), self._sent
+
+    def _stand(self) -> tuple[Action, Gate]:
+        """The start's target, and a gate that begins there."""
+        gate = Gate(self.spec, 1.0 / self.spec.control_rate_hz)
+        gate.begin(self.world.home)
+        return self.world.home, gate
 
     def judge(self) -> Verdict:
         """Whether the task is done now, and if not, what is wrong."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 from df_policy.files import check_writable
-from df_policy.processes import die_with_parent
+from df_policy.processes import die_with_parent, stopping
 
 if TYPE_CHECKING:
     from df_policy.ros_nodes.graph import FruitSwapArguments
@@ -40,10 +40,13 @@ def main(argv: list[str]) -> int:
     if find_spec("rclpy") is None:
         raise DfPolicyError(missing_ros(ImportError("no module named 'rclpy'")))
     check(arguments)
+    if arguments.robot == "franka":
+        look_before(arguments)
     added = graph.local_environment(os.environ)
     domain = {**os.environ, **added}["ROS_DOMAIN_ID"]
     print(f"nodes start with ROS_DOMAIN_ID={domain}; Ctrl-C ends them", flush=True)
-    return supervise(graph.fruit_swap(arguments), graph.DRIVER, {**os.environ, **added})
+    driver = graph.driver(arguments)
+    return supervise(graph.fruit_swap(arguments), driver, {**os.environ, **added})
 
 
 def check(arguments: FruitSwapArguments) -> None:
@@ -61,6 +64,20 @@ def check(arguments: FruitSwapArguments) -> None:
         check_writable(Path(arguments.result))
 
 
+def look_before(arguments: FruitSwapArguments) -> None:
+    """Print what the pre-flight check finds.
+
+    Raises:
+        DfPolicyError: if a real robot must not be started so.
+    """
+    from df_policy.commands import preflight
+    from df_policy.hardware.camera_sources import named_cameras
+    from df_policy.hardware.preflight import refuse
+
+    cameras = named_cameras(arguments.cameras)
+    refuse(preflight.show(preflight.Wanted(arguments.robot_ip, cameras, arguments.checkpoint)))
+
+
 def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) -> int:
     """Run all nodes until the driver ends, or another one does, which is an error.
 
@@ -70,31 +87,38 @@ def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) ->
         environment: of all processes.
 
     Returns:
-        The driver's exit code, 1 if another node ended first.
+        The driver's exit code, 1 if another node ended first, that of a signal that ended all.
     """
     running: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for node in nodes:
-            # A session of its own: Ctrl-C reaches this process alone, which ends them in order.
-            running[node.name] = subprocess.Popen(
-                node.command(),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        while True:
-            for name, process in running.items():
-                code = process.poll()
-                if code is None:
-                    continue
-                if name == driver:
+    # Not by an exception out of the handler: one that comes in the middle of a fork gets lost.
+    with stopping() as asked:
+        try:
+            for node in nodes:
+                # A session of its own: Ctrl-C reaches this process alone, which ends all in order.
+                running[node.name] = subprocess.Popen(
+                    node.command(),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    preexec_fn=die_with_parent,
+                )
+            while not asked.is_set():
+                ended = {name: one.returncode for name, one in running.items() if _is_over(one)}
+                if driver in ended:
+                    code = ended[driver]
                     return code if code >= 0 else 128 - code
-                print(f"df_policy: {name} ended early with exit code {code}", file=sys.stderr)
-                return 1
-            time.sleep(_POLL_S)
-    finally:
-        stop(running)
+                if ended:
+                    name, code = next(iter(ended.items()))
+                    print(f"df_policy: {name} ended early with exit code {code}", file=sys.stderr)
+                    return 1
+                time.sleep(_POLL_S)
+        finally:
+            stop(running)
+    return 128 + asked.number
+
+
+def _is_over(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
 
 
 def stop(running: dict[str, subprocess.Popen[bytes]], patience_s: float = STOP_S) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from df_policy.commands.options import Options
+from df_policy.commands.options import Options, natural, positive
+from df_policy.costs import read, write
 from df_policy.errors import DfPolicyError, nearest
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--film-episodes", type=natural, default=2, help="0 for no film")
     options.add_argument("--device", default="cpu", help="where the policy runs")
+    options.add_argument(
+        "--costs", type=costs, metavar="FILE_OR_JSON", help="what plans are bent by; see README.md"
+    )
     _add_sampler(options)
     return options
 
@@ -79,7 +83,7 @@ def _add_sampler(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument("--eta", type=float, help="DDIM's share of fresh noise, 0 to 1")
     options.add_argument(
-        "--trust", choices=("always", "by_surprise"), help="whether every image is believed"
+        "--trust", choices=("always", "by_plausibility"), help="whether every image is believed"
     )
     options.add_argument(
         "--histories",
@@ -113,20 +117,9 @@ class _Perturb(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on; argparse says the function's name where it is none."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value
-
-
-def natural(text: str) -> int:
-    """A whole number from 0 on."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
-    return value
+def costs(text: str) -> str:
+    """Costs, as JSON, from that or a file of it."""
+    return write(read(text))
 
 
 def naturals(text: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from df_policy import checkpoint
 from df_policy.config import SamplerConfig
-from df_policy.frames import Observation
+from df_policy.frames import Action, Observation
 from df_policy.geometry import Pose
 from df_policy.policy import Policy
 
@@ -51,12 +51,13 @@ def measure(policy: Policy, decisions: int, before: int = 10) -> np.ndarray:
     pose = Pose.of([0.4, 0.0, 0.3], [1.0, 0.0, 0.0, 0.0])
     seen = Observation(0, images, dict.fromkeys(images, 0), joints, joints, pose, 0.08)
     seen = replace(seen, before=seen)  # policies of two frames ask for it
-    executed = [seen.hold()] * policy.every
+    executed: list[Action] = []
     taken = []
-    for call in range(before + decisions):
+    for _ in range(before + decisions):
         begin = time.perf_counter()
-        policy.plan(seen, executed if call else [])
+        plan = policy.plan(seen, executed)
         taken.append(1e3 * (time.perf_counter() - begin))
+        executed = [plan.action(index) for index in range(policy.every)]
     return np.array(taken[before:])
 
 

@@ -7,6 +7,8 @@ import torch
 
 from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.demonstrations import Demonstrations
+from df_policy.encoder import decoders_for
+from df_policy.imagination import Imagination
 from df_policy.normalize import Normalizer
 from df_policy.presets import PRESETS
 from df_policy.robot import RobotSpec
@@ -67,4 +69,6 @@ def make_checkpoint(seed=0, config=TINY):
     floor = np.concatenate([np.full(latents, 1e-6), ACTION_FLOOR])
     action = Normalizer.fit(data.action, np.array(ACTION_FLOOR))
     codec = TokenCodec(SPEC, config, Normalizer.fit(seen, floor), action)
-    return Checkpoint(config, SPEC, codec, build_denoiser(codec, config), {"data": "made up"})
+    denoiser = build_denoiser(codec, config)
+    imagination = Imagination(decoders_for(SPEC.cameras, config.encoder))
+    return Checkpoint(config, SPEC, codec, denoiser, {"data": "made up"}, imagination)

@@ -51,11 +51,11 @@ def alive(marker):
     return found
 
 
-def wait_for(done, timeout_s=30.0):
+def wait_for(done, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while not done():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])
@@ -172,17 +172,22 @@ def test_a_node_that_cannot_start_says_why_in_one_line(options, says):
 
 @needs_ros
 @pytest.mark.ros
-@pytest.mark.parametrize("after_s", [0.4, 0.9, 1.4, 2.5])
-def test_a_node_can_be_ended_at_any_time(after_s):
+@pytest.mark.parametrize("after", [0.3, 1.0, "simulating"])
+def test_a_node_can_be_ended_at_any_time(after):
+    """While it is imported, while its world is made, and when it runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "df_policy.ros_nodes.sim_node"],
         env={**os.environ, **graph.local_environment(os.environ), "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(after_s)
+    if after == "simulating":
+        while after not in (line := process.stderr.readline()):
+            assert line, "it ended before"
+    else:
+        time.sleep(after)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30.0)
+    _, said = process.communicate(timeout=120.0)
     assert process.returncode in (0, -signal.SIGTERM)
     assert "Traceback" not in said
 
@@ -207,10 +212,11 @@ def command(*options):
 def test_an_untrained_policy_runs_its_episodes(untrained, tmp_path):
     result, films = tmp_path / "result.json", tmp_path / "films"
     options = ["--checkpoint", untrained, "--episodes", 1, "--speed", 2, "--seed", 5]
+    shortest = ["--task", "fruit_swap_regrasp"]
     ended = subprocess.run(
-        command(*options, "--result", result, "--record", films),
+        command(*options, *shortest, "--result", result, "--record", films),
         cwd=ROOT,
-        timeout=150,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 0
@@ -218,7 +224,7 @@ def test_an_untrained_policy_runs_its_episodes(untrained, tmp_path):
     assert (told["episodes"], told["asked"], told["seeds"]) == (1, 1, [5])
     assert told["control"]["rate_hz"] > 10.0  # a busy machine may be slower
     with np.load(films / "episodes.npz") as film:
-        assert len(film["qpos"]) > 200
+        assert len(film["qpos"]) > 40
     assert alive(str(untrained)) == []
 
 
@@ -226,15 +232,16 @@ def test_an_untrained_policy_runs_its_episodes(untrained, tmp_path):
 @pytest.mark.ros
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("number", "code", "processes"),
+    [(signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 3), (signal.SIGKILL, -9, 3)],
 )
-def test_signals_end_all_processes(untrained, number, code):
+def test_signals_end_all_processes(untrained, number, code, processes):
+    """Those that name the checkpoint: the command, the policy's node, and its planner."""
     process = subprocess.Popen(command("--checkpoint", untrained), cwd=ROOT)
     try:
-        wait_for(lambda: len(alive(str(untrained))) >= 2)
-        time.sleep(2.0)
+        wait_for(lambda: len(alive(str(untrained))) >= processes)
         process.send_signal(number)
-        assert process.wait(30.0) == code
+        assert process.wait(120.0) == code
         wait_for(lambda: not alive(str(untrained)))
     finally:
         process.kill()
@@ -245,13 +252,18 @@ def test_signals_end_all_processes(untrained, number, code):
 @pytest.mark.ros
 @pytest.mark.slow
 def test_the_operators_actions_solve_the_task_over_ros_too(tmp_path):
+    """As fast as this machine can: where targets were left out, nothing is said about them."""
     result = tmp_path / "result.json"
-    nodes = [
-        replace(node, module="replay_policy_node") if node.name == "policy_node" else node
-        for node in graph.fruit_swap(graph.FruitSwapArguments(episodes=1, result=str(result)))
-    ]
     paths = f"{ROOT}:{ROOT / 'tests' / 'fakes'}"
-    added = graph.local_environment(os.environ)
-    environment = {**os.environ, **added, "PYTHONPATH": paths}
-    assert bringup.supervise(nodes, graph.DRIVER, environment) == 0
-    assert json.loads(result.read_text())["successes"] == 1
+    environment = {**os.environ, **graph.local_environment(os.environ), "PYTHONPATH": paths}
+    for speed in (3.0, 1.0, 0.3):
+        chosen = graph.FruitSwapArguments(episodes=1, speed=speed, result=str(result))
+        nodes = [
+            replace(node, module="replay_policy_node") if node.name == "policy_node" else node
+            for node in graph.fruit_swap(chosen)
+        ]
+        assert bringup.supervise(nodes, graph.DRIVER, environment) == 0
+        told = json.loads(result.read_text())
+        if told["successes"] or told["control"]["rate_hz"] > 49.5:
+            break
+    assert told["successes"] == 1

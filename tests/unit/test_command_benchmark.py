@@ -15,6 +15,7 @@ from df_policy.commands.studies import (
     BENCHMARKS,
     RECORDED,
     SUITE,
+    WITH_MISHAPS,
     Point,
     Run,
     Study,
@@ -25,14 +26,14 @@ from df_policy.commands.studies import (
 from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 from df_policy.evaluate import EpisodeResult, summary
-from df_policy.policy import scheduling_matrix
+from df_policy.schedule import matrices
 from df_policy.sim.disturbances import parse
 from df_policy.sim.tasks import find
 from df_policy.teleop import record
 
 STUDIES = [study for studies in BENCHMARKS.values() for study in studies]
 RUNS = {run.name: run for run in runs_of(STUDIES)}
-TINY = Run("tiny", "tiny")
+TINY = Run("tiny", "tiny", recordings=(WITH_MISHAPS,))
 NAMES = Study("names", "By name.", (Point("one", TINY), Point("two", TINY, ("--steps=2",))))
 COUNTS = Study(
     "counts",
@@ -88,7 +89,7 @@ def test_every_evaluation_is_one_that_evaluate_takes(study):
         options = evaluate.parser().parse_args(["somewhere", *point.options])
         config = parsed(point.run)
         sampler = sampler_of(config.sampler, options)
-        scheduling_matrix(sampler, config.diffusion.levels)
+        matrices(sampler, config.diffusion.levels)
         if point.step:
             assert point.step % config.run.keep_every == 0
             assert point.step <= config.policy_fit.steps
@@ -100,7 +101,7 @@ def test_every_evaluation_is_one_that_evaluate_takes(study):
 def test_the_studies_are_those_that_were_asked_for():
     by_name = {study.name: study for study in BENCHMARKS["fruit_swap"]}
     labels = {name: {point.label for point in study.points} for name, study in by_name.items()}
-    assert labels["demonstrations"] == {"25", "50", "100", "240", "400"}
+    assert labels["demonstrations"] == {"25", "50", "100", "240", "1100"}
     assert labels["steps"] == {"1", "2", "4", "10", "25"}
     assert labels["long"] == {"fruit_swap", "no_pauses", "attention"}
     assert len(labels["recovery"]) == 4
@@ -268,7 +269,7 @@ def test_the_list_says_what_is_left_and_touches_nothing(tmp_path, capsys):
     out = tmp_path / "new"
     assert benchmark.main(["fruit_swap", f"--out={out}", "--list", "--only=steps"]) == 0
     shown = capsys.readouterr().out
-    assert "7 parts left" in shown  # recording, one training, five evaluations
+    assert "8 parts left" in shown  # two recordings, one training, five evaluations
     assert "denoising steps" in shown
     assert "presets" not in shown
     assert not out.exists()

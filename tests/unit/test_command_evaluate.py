@@ -9,6 +9,7 @@ from df_policy.commands import compare, evaluate
 from df_policy.commands.films import Take
 from df_policy.commands.playing import Played, load_policy
 from df_policy.commands.results import Results, conditions_of, read
+from df_policy.costs import SpeedLimit
 from df_policy.errors import DfPolicyError
 from df_policy.evaluate import EpisodeResult
 
@@ -54,7 +55,10 @@ def test_a_suite_goes_on_where_it_stopped(checkpoint, tmp_path):
     assert held["colour"]["since_s"]["2"] == {"colour": 1.5}
 
 
-@pytest.mark.parametrize("change", ["--seed=7", "--episodes=5", "--steps=2"])
+SLOW = '[{"kind": "speed_limit", "speed_m_s": 0.2}]'
+
+
+@pytest.mark.parametrize("change", ["--seed=7", "--episodes=5", "--steps=2", f"--costs={SLOW}"])
 def test_a_suite_of_other_episodes_or_settings_is_not_mixed_in(checkpoint, tmp_path, change):
     path = tmp_path / "suite.json"
     words = ("--suite=robustness", f"--json={path}")
@@ -66,6 +70,18 @@ def test_a_suite_of_other_episodes_or_settings_is_not_mixed_in(checkpoint, tmp_p
     with pytest.raises(DfPolicyError, match="weights"):
         begin(checkpoint, *words)
     assert path.read_bytes() == before
+
+
+def test_costs_come_from_a_file_or_as_json_and_stand_with_the_figures(checkpoint, tmp_path):
+    (tmp_path / "slow.json").write_text(SLOW)
+    for given in (SLOW, tmp_path / "slow.json"):
+        path = tmp_path / "one.json"
+        options = evaluate.parser().parse_args([checkpoint, f"--costs={given}", f"--json={path}"])
+        policy = load_policy(options)
+        assert policy.costs == (SpeedLimit(0.2),)
+        Results.begin(options, policy).finish("clean", played("clean", {0}))
+        assert read(path)["costs"] == json.loads(SLOW)
+    assert load_policy(evaluate.parser().parse_args([checkpoint])).costs == ()
 
 
 def test_one_condition_is_always_played_anew(checkpoint, tmp_path):
@@ -86,6 +102,8 @@ def test_one_condition_is_always_played_anew(checkpoint, tmp_path):
         (["--suite=robustnes"], "did you mean 'robustness'"),
         (["--suite=xyz"], "expected one of: robustness"),
         (["--plot=a.png"], "expected --suite with --plot"),
+        (["--costs=[1]"], 'expected a cost with a "kind", got 1'),
+        (["--costs=nowhere.json"], "a file of it, got 'nowhere.json'"),
     ],
 )
 def test_a_condition_that_is_none_is_refused_before_anything_is_loaded(words, said):

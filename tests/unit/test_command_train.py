@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training_data import make_demonstrations
 
-from df_policy.commands import train
+from df_policy.commands import train, train_data
 from df_policy.errors import DfPolicyError
 
 
@@ -80,10 +80,10 @@ def test_a_run_that_knew_less_settings_is_resumed_with_what_they_meant(run):
 
 def test_recordings_that_differ_in_their_images_alone_are_told_apart():
     one, other = make_demonstrations(), make_demonstrations()
-    assert train._fingerprint(one) == train._fingerprint(other)
+    assert train_data._fingerprint(one) == train_data._fingerprint(other)
     for rows in other.images.values():
         rows[...] //= 2
-    assert train._fingerprint(one) != train._fingerprint(other)
+    assert train_data._fingerprint(one) != train_data._fingerprint(other)
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class Recorded:
 def test_no_episode_is_learnt_twice_and_no_task_taken_for_another(second, said):
     paths, first = (Path("a.zarr"), Path("b.zarr")), Recorded("fruit_swap", np.array([3, -1]))
     with pytest.raises(DfPolicyError, match=said):
-        train._check_apart(paths, [first, second])
+        train_data._check_apart(paths, [first, second])
 
 
 def test_recordings_that_go_together_do():
     paths = (Path("a.zarr"), Path("b.zarr"), Path("c.zarr"))
     people = np.array([-1, -1])  # starts that no seed drew
     recordings = [Recorded("fruit_swap", np.array([3])), Recorded("fruit_swap", people)]
-    train._check_apart(paths, [*recordings, Recorded("fruit_swap_regrasp", np.array([3]))])
+    train_data._check_apart(paths, [*recordings, Recorded("fruit_swap_regrasp", np.array([3]))])

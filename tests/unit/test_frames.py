@@ -1,7 +1,7 @@
 """Poses, actions and plans: round trips, and the straight way between two targets."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -103,13 +103,30 @@ def test_an_allowed_action_passes_unchanged(seed):
     assert sent.gripper_m == near.gripper_m
 
 
-@given(st.sampled_from(["max_turn_rad_s", "max_speed_m_s", "workspace_m", "gripper_range_m"]))
+NEEDED = ("name", "joint_names", "cameras", "action_rate_hz")
+
+
+@pytest.mark.parametrize(
+    "lacking", [field.name for field in fields(RobotSpec) if field.name not in NEEDED]
+)
 def test_a_spec_survives_json_and_what_an_older_one_lacks_has_its_default(lacking):
     spec = RobotSpec("arm", ("j1", "j2"), {"front": (6, 8)}, action_rate_hz=5.0)
     written = json.loads(json.dumps(asdict(spec)))
     assert RobotSpec.from_json(written) == spec
     del written[lacking]
     assert RobotSpec.from_json(written) == spec
+
+
+def test_the_limits_of_a_known_arms_joints_are_filled_in_and_others_kept():
+    fr3 = RobotSpec("fr3", tuple(f"fr3_joint{n}" for n in range(1, 8)), {})
+    assert fr3.joint_at_end(np.array([0.0, 0, 0, -1, 0, 2, 0])) == ""
+    assert "fr3_joint4 from -3.0421 to -0.1518 rad" in fr3.joint_at_end(np.zeros(7))
+    assert "fr3_joint6 at 4.18 rad/s" in fr3.joint_too_fast(np.full(7, -4.2) * (np.arange(7) == 5))
+    old = asdict(fr3)
+    del old["joint_range_rad"], old["max_joint_speed_rad_s"]
+    assert RobotSpec.from_json(json.loads(json.dumps(old))) == fr3
+    with pytest.raises(ValueError, match="joint_range_rad of 1 joints or none, got 2"):
+        RobotSpec("arm", ("j",), {}, joint_range_rad=((0.0, 1.0),) * 2)
 
 
 @pytest.mark.parametrize(

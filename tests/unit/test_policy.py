@@ -7,12 +7,14 @@ import pytest
 import torch
 from training_data import SPEC, make_checkpoint, tiny
 
+from df_policy.choice import densest
 from df_policy.config import SamplerConfig
+from df_policy.costs import KeepOutBox
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.geometry import Pose
-from df_policy.guidance import KeepOutBox
-from df_policy.policy import Policy, densest
+from df_policy.guidance import price
+from df_policy.policy import Policy
 from df_policy.presets import PRESETS
 
 
@@ -112,6 +114,41 @@ def held(policy):
     return sum(tensor.numel() for tensor in tensors), len(policy._sent)
 
 
+def paused(name, *seen):
+    """The memory after two moves, a pause in which this was seen token by token, and a third."""
+    policy = make(name, every=8)
+    policy.reset(0)
+    moves = [[observe(10 * n + k).hold() for k in range(8)] for n in range(3)]
+    held = [moves[1][-1]] * 8
+    policy.plan(see(1), [])
+    for seed, executed in [(2, moves[0]), (3, moves[1]), *((end, held) for end in seen)]:
+        policy.plan(see(seed), executed)
+    policy.plan(see(4), moves[2])
+    return policy._memories[0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_to_the_memory_a_pause_of_any_length_is_one_of_a_token(name):
+    one, long = paused(name, 7), paused(name, *[7] * 6)
+    torch.testing.assert_close(one._z, long._z)
+    assert len(one._newest) == len(long._newest)
+
+
+REMEMBER = [name for name, p in PRESETS.items() if p.network.memory != "last_observation"]
+
+
+@pytest.mark.parametrize("name", REMEMBER)
+def test_what_happens_in_a_pause_is_remembered(name):
+    told = [memory.known(8)[1] for memory in (paused(name, 7, 7), paused(name, 7, 50, 7))]
+    if all(isinstance(z, torch.Tensor) for z in told):
+        assert not torch.equal(*told)
+
+
+def see(seed):
+    """An observation, with another one before it."""
+    return dataclasses.replace(observe(seed), before=observe(10 * seed))
+
+
 @pytest.mark.parametrize("every", [1, 2, 4])
 def test_each_memory_reads_what_a_policy_that_plans_once_a_chunk_would_read(every):
     """One that begins in another place of the chunk, whose robot has stood still before."""
@@ -172,7 +209,7 @@ def test_costs_bend_plans_and_none_changes_nothing():
     bent = plan((zone,))
 
     def cost(actions):
-        return float(zone(torch.from_numpy(actions)[None], 0.1))
+        return float(price(zone, torch.from_numpy(actions)[None], 0.1))
 
     assert cost(bent) < 0.1 * cost(free)
     np.testing.assert_allclose(bent[0], observe(2).hold().row(), atol=1e-6)
@@ -198,24 +235,27 @@ def test_a_stored_sampler_can_be_replaced():
 
 
 def trusting(**sampler):
-    """A policy that learnt to doubt, with a prediction that is right to within a third."""
+    """A policy that learnt to doubt, and to which no image is strange."""
     config = dataclasses.replace(
         PRESETS["tiny"], network=dataclasses.replace(PRESETS["tiny"].network, levels_for="camera")
     )
     trained = make_checkpoint(config=config)
     for parameter in trained.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    about = {"surprise": dict.fromkeys(SPEC.cameras, 100.0)}
+    about = {
+        "unexplained": dict.fromkeys(SPEC.cameras, 10.0),
+        "uncertainty": dict.fromkeys(SPEC.cameras, 0.5),
+    }
     return Policy(dataclasses.replace(trained, about=about), SamplerConfig(**sampler))
 
 
 def test_what_is_believed_is_remembered_as_if_there_were_no_doubt():
-    plain, doubting = trusting(), trusting(trust="by_surprise")
+    plain, doubting = trusting(), trusting(trust="by_plausibility")
     assert np.array_equal(play(plain, [1, 2, 3])[-1], play(doubting, [1, 2, 3])[-1])
 
 
 def test_an_old_image_changes_nothing_and_is_said_to_be_ignored():
-    policy = trusting(trust="by_surprise")
+    policy = trusting(trust="by_plausibility")
     plans = []
     for image_seed in (5, 6):
         play(policy, [1])
@@ -232,13 +272,81 @@ def test_an_old_image_changes_nothing_and_is_said_to_be_ignored():
 
 @pytest.mark.parametrize("doubt", [0.0, 0.3])
 def test_a_checkpoint_that_never_learnt_to_doubt_is_refused(doubt):
-    """Whatever its surprise: a memory must have met the levels that it is told."""
+    """Whatever is usual: a memory must have met the levels that it is told."""
     diffusion = dataclasses.replace(PRESETS["tiny"].diffusion, doubt=doubt)
     trained = make_checkpoint(config=dataclasses.replace(PRESETS["tiny"], diffusion=diffusion))
-    about = {"surprise": dict.fromkeys(SPEC.cameras, 1.0)} if doubt == 0.0 else {}
+    about = {"unexplained": dict.fromkeys(SPEC.cameras, 1.0)} if doubt == 0.0 else {}
     trained = dataclasses.replace(trained, about=about)
-    with pytest.raises(DfPolicyError, match="by surprise"):
-        Policy(trained, SamplerConfig(trust="by_surprise"))
+    with pytest.raises(DfPolicyError, match="not plausible"):
+        Policy(trained, SamplerConfig(trust="by_plausibility"))
+
+
+def test_a_camera_that_is_not_believed_is_what_was_imagined_in_its_place():
+    """At the level of its uncertainty, which grows until the camera is believed again."""
+    policy = trusting(trust="by_plausibility", every=8)
+    remembered = []
+    update = policy._denoiser.update
+
+    def watch(z, x, level):
+        remembered.append((x, level))
+        return update(z, x, level)
+
+    policy._denoiser.update = watch
+    policy.reset(0)
+    executed = []
+    for call, old in enumerate([False, True, True, False, True]):
+        foreseen = policy._memories[0].foreseen
+        seen = observe(call, stamp_ns=10**9)
+        if old:
+            seen = dataclasses.replace(seen, image_stamps_ns={"front": 0, "wrist": 10**9})
+        remembered.clear()
+        policy.plan(seen, executed)
+        executed = [seen.hold()] * 8
+        x, level = remembered[0]
+        rest, front, wrist = level.tolist() * 3 if level.dim() == 1 else level[0].tolist()
+        assert (front > 0) == old
+        assert rest == wrist == 0
+        if call == 1:
+            first, part = front, policy._codec.camera("front")
+            signal = policy._schedule.signal(first)
+            error = x[0, part] - signal * foreseen[0, part]
+            assert float(error.abs().max()) < 4 * (1 - signal**2) ** 0.5
+        if call == 2:
+            assert front > first
+        if call == 4:
+            assert front == first
+
+
+def test_imagining_ahead_changes_nothing_and_is_drawn_by_its_seed():
+    plain, asked = make(), make()
+    want = play(plain, [1, 2, 3])
+    asked.reset(3)
+    executed = []
+    for seed, rows in zip([1, 2, 3], want, strict=True):
+        seen = dataclasses.replace(observe(seed), before=observe(10 * seed) if executed else None)
+        plan = asked.plan(seen, executed)
+        assert np.array_equal(plan.actions, rows)
+        executed = [plan.action(i) for i in range(asked.every)]
+        ahead, again, other = (asked.imagine(5, seed, level=20) for seed in (0, 0, 1))
+        assert ahead["front"].shape == (1, 5, asked.config.encoder.latent)
+        assert np.array_equal(ahead["wrist"], again["wrist"])
+        assert not np.array_equal(ahead["wrist"], other["wrist"])
+
+
+def test_a_plan_tells_what_it_foresees_for_when(policy):
+    policy.reset(0)
+    plan = policy.plan(observe(stamp_ns=700), [])
+    assert plan.foreseen_ns == (700 + 800_000_000, 700 + 1_600_000_000)
+    pictures = policy.pictures(plan)
+    shapes = {name: images.shape for name, images in pictures.items()}
+    assert shapes == dict.fromkeys(SPEC.cameras, (2, 8, 8, 3))
+
+
+def test_a_policy_without_decoders_plans_and_says_that_it_cannot_imagine():
+    policy = Policy(dataclasses.replace(make_checkpoint(), imagination=None))
+    plan = policy.plan(observe(), [])
+    with pytest.raises(DfPolicyError, match="cannot imagine"):
+        policy.pictures(plan)
 
 
 def test_only_the_newest_tokens_count_when_the_whole_past_has_no_weight():
@@ -246,8 +354,8 @@ def test_only_the_newest_tokens_count_when_the_whole_past_has_no_weight():
 
     def last(seeds):
         policy.reset(0)
-        still = [observe().hold()] * 8
-        plans = [policy.plan(observe(s), still if n else []) for n, s in enumerate(seeds)]
+        moved = [observe(k).hold() for k in range(8)]
+        plans = [policy.plan(observe(s), moved if n else []) for n, s in enumerate(seeds)]
         return plans[-1].actions
 
     assert np.array_equal(last([1, 2, 3]), last([9, 2, 3]))

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from df_policy.frames import Action
+from df_policy.gate import Gate
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
@@ -51,10 +52,12 @@ def test_a_plan_in_time_is_walked_as_the_environment_walks_its_actions(steps):
     )
 
 
-@settings(deadline=None)
 @given(offsets, offsets, st.integers(1, 60), st.lists(st.booleans(), min_size=60, max_size=60))
-def test_targets_keep_the_limits_whatever_happens(first, second, switch, held):
-    follower = PlanFollower(SPEC, TICK, 0, HOME)
+def test_behind_the_gate_targets_keep_the_limits_and_the_gate_never_refuses(
+    first, second, switch, held
+):
+    follower, gate = PlanFollower(SPEC, TICK, 0, HOME), Gate(SPEC, TICK * 1e-9)
+    gate.begin(HOME)
     follower.accept(plan_of(first))
     reach = SPEC.max_speed_m_s * TICK * 1e-9 + 1e-9
     low, high = map(np.array, SPEC.workspace_m)
@@ -62,13 +65,30 @@ def test_targets_keep_the_limits_whatever_happens(first, second, switch, held):
     for tick in range(1, 61):
         if tick == switch:
             follower.accept(plan_of(second, (tick - 1) * TICK // PERIOD * PERIOD))
-        target = follower.hold(tick * TICK) if held[tick - 1] else follower.step(tick * TICK)
-        position = target.tool.position_m
+        hold = held[tick - 1]
+        wanted = follower.hold(tick * TICK) if hold else follower.step(tick * TICK)
+        cleared = gate.pass_on(tick * TICK, None if hold else wanted)
+        assert bool(cleared.reason) == hold
+        follower.sent(tick * TICK, cleared.target)
+        position = cleared.target.tool.position_m
         assert np.linalg.norm(position - last.tool.position_m) <= reach
         assert (position >= low - 1e-9).all()
         assert (position <= high + 1e-9).all()
-        assert SPEC.gripper_range_m[0] <= target.gripper_m <= SPEC.gripper_range_m[1]
-        last = target
+        assert SPEC.gripper_range_m[0] <= cleared.target.gripper_m <= SPEC.gripper_range_m[1]
+        last = cleared.target
+        assert follower.executed(tick * TICK, 1) == [last]
+
+
+def test_a_first_plan_that_begins_elsewhere_is_no_plan_for_this_robot():
+    follower = PlanFollower(SPEC, TICK, 0, HOME)
+    assert follower.misfit(plan_of([(0.1, 0, 0, 0.08)]), TICK) == ""
+    far = plan_of([(0.1, 0, 0, 0.08), (0.3, 0, 0, 0.08)])
+    assert follower.misfit(far, TICK) == ""
+    assert "begin near the robot, within 0.25 m and 0.6 rad, got 0.30 m" in follower.misfit(
+        far, PERIOD
+    )
+    follower.accept(far)
+    assert follower.misfit(far, PERIOD) == ""
 
 
 def test_a_plan_that_comes_late_is_joined_without_a_jump_and_on_time():

@@ -1,7 +1,9 @@
 """The graph: one description, commands that any shell and any ROS understand, and kept local."""
 
+import json
 import re
 import socket
+import subprocess
 import sys
 from dataclasses import fields
 from importlib.util import find_spec
@@ -53,19 +55,36 @@ def test_one_node_drives():
 
 def test_every_argument_matters_to_some_node():
     def flat(arguments):
-        return [node.parameters for node in fruit_swap(arguments)]
+        return [(node.parameters, node.command()) for node in fruit_swap(arguments)]
 
     other = {
         bool: lambda v: not v,
         int: lambda v: v + 1,
-        float: lambda v: v / 2,
+        float: lambda v: v / 2 or 0.5,
         str: lambda v: v + "x",
     }
     for entry in fields(FruitSwapArguments):
         changed = other[type(entry.default)](entry.default)
-        if entry.name == "task":
-            changed = "fruit_cycle"
-        assert flat(FruitSwapArguments(**{entry.name: changed})) != flat(FruitSwapArguments())
+        changed = {
+            "task": "fruit_cycle",
+            "robot": "franka_sim",
+            "robot_ip": "127.1.2.3",
+            "cameras": "front=v4l:/dev/video0",
+            "costs": '[{"kind": "speed_limit", "speed_m_s": 0.2}]',
+        }.get(entry.name, changed)
+        base = {
+            "robot_ip": {"robot": "franka_sim", "robot_ip": "127.9.9.9"},
+            "cameras": {"robot": "franka", "robot_ip": "127.9.9.9"},
+        }.get(entry.name, {})
+        given = base | {entry.name: changed}
+        assert flat(FruitSwapArguments(**given)) != flat(FruitSwapArguments(**base))
+
+
+def test_a_namespace_holds_the_clock_too_and_must_be_one():
+    for node in fruit_swap(FruitSwapArguments(namespace="left")):
+        assert {"__ns:=/left", "/clock:=/left/clock"} < set(node.command())
+    with pytest.raises(ValueError, match="expected a namespace"):
+        FruitSwapArguments(namespace="left arm")
 
 
 @pytest.mark.parametrize("task", names())
@@ -84,9 +103,11 @@ def test_an_unknown_task_is_refused_before_anything_starts():
     ("wrong", "says"),
     [
         ({"episodes": 0}, "episodes above 0"),
+        ({"costs": "nowhere.json"}, "a file of it, got 'nowhere.json'"),
         ({"rate": 19.9}, "rate from 20"),
         ({"rate": 51.0}, "to 50"),
         ({"rate": float("nan")}, "rate from 20"),
+        ({"robot": "franka_sin"}, "did you mean 'franka_sim'"),
         ({"speed": 0.0}, "speed above 0"),
         ({"speed": 21.0}, "up to 20"),
     ],
@@ -117,6 +138,17 @@ def test_a_domain_in_use_is_not_drawn():
     assert len(drawn) > 50
 
 
+def test_what_one_process_has_drawn_no_other_draws_before_its_nodes_are_there():
+    code = "from df_policy.ros_nodes.graph import free_domain; print(free_domain(), flush=True);"
+    program = [sys.executable, "-c", f"{code} input()"]
+    with subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as other:
+        taken = int(other.stdout.readline())
+        assert taken not in {free_domain() for _ in range(500)}
+        other.stdin.write("\n")
+
+
 def test_the_package_names_every_part_of_ros_that_it_imports():
     declared = {
         found.text
@@ -142,3 +174,21 @@ def test_what_the_environment_sets_is_left_alone():
 
 def test_alone_the_graph_gets_a_domain_of_its_own():
     assert 1 <= int(local_environment({})["ROS_DOMAIN_ID"]) <= 100
+
+
+def test_the_layouts_show_topics_that_there_are():
+    pytest.importorskip("rclpy")
+    from df_policy.ros_nodes import topics
+
+    known = {topic.name.replace("{camera}", camera).lstrip("/")
+             for topic in topics.TOPICS for camera in ("front", "wrist")}  # fmt: skip
+    known |= {f"imagined/{camera}/image_raw" for camera in ("front", "wrist")}
+    foxglove = (ROOT / "launch" / "fruit_swap.foxglove.json").read_text()
+    rviz = (ROOT / "launch" / "fruit_swap.rviz").read_text()
+    shown = set(re.findall(r'"/([a-z_/]+)', foxglove)) | set(re.findall(r"Value: /(\S+)", rviz))
+    assert {"plan", "plan_timing", "target_pose", "diagnostics", "joint_states"} <= shown
+    assert shown <= known
+    panels = json.loads(foxglove)
+    placed = re.findall(r'"(\w+!\w+)"', json.dumps(panels["layout"]))
+    assert set(placed) == set(panels["configById"])
+    assert yaml.safe_load(rviz)["Visualization Manager"]["Global Options"]["Fixed Frame"] == "base"

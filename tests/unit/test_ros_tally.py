@@ -15,7 +15,7 @@ from df_policy.geometry import Pose
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.film_log import FilmLog
 from df_policy.ros_nodes.monitor import Pace, Spread
-from df_policy.ros_nodes.simulated_world import TargetGate
+from df_policy.ros_nodes.simulated_world import NewestTarget
 from df_policy.ros_nodes.tally import Ending, Tally
 
 
@@ -107,13 +107,14 @@ HOME = Action(Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0]), 0.08)
 
 
 @given(st.lists(st.tuples(*[st.floats(-2, 2) for _ in range(4)]), max_size=10))
-def test_no_target_passes_the_gate_faster_or_farther_than_the_limits(targets):
-    gate = TargetGate(SPEC, HOME)
-    last = HOME.tool.position_m
+def test_no_target_moves_the_robot_faster_or_farther_than_the_limits(targets):
+    newest = NewestTarget(SPEC, HOME)
+    last, now = HOME.tool.position_m, 0
     for *position, opening in targets:
-        gate.gripper(opening)
-        gate.pose(1, Pose.of(position, [1, 0, 0, 0]))
-        sent = gate.next()
+        newest.gripper(opening)
+        newest.pose(1, Pose.of(position, [1, 0, 0, 0]))
+        now += 20_000_000
+        sent = newest.next(now).target
         step = np.linalg.norm(sent.tool.position_m - last)
         assert step <= SPEC.max_speed_m_s / SPEC.control_rate_hz + 1e-9
         assert SPEC.gripper_range_m[0] <= sent.gripper_m <= SPEC.gripper_range_m[1]
@@ -121,22 +122,30 @@ def test_no_target_passes_the_gate_faster_or_farther_than_the_limits(targets):
 
 
 def test_targets_of_the_last_episode_do_not_move_the_robot():
-    gate = TargetGate(SPEC, HOME)
-    gate.reset(100, HOME)
-    gate.gripper(0.0)
-    gate.pose(99, Pose.of([0.5, 0.1, 0.3], [1, 0, 0, 0]))
-    assert gate.next().row() == pytest.approx(HOME.row())
-    gate.gripper(0.01)
-    gate.pose(100, Pose.of([0.5, 0.01, 0.3], [1, 0, 0, 0]))
-    sent = gate.next()
-    assert sent.tool.position_m[1] == pytest.approx(0.01)
+    newest = NewestTarget(SPEC, HOME)
+    newest.reset(100, HOME)
+    newest.gripper(0.0)
+    newest.pose(99, Pose.of([0.5, 0.1, 0.3], [1, 0, 0, 0]))
+    assert newest.next(0).target.row() == pytest.approx(HOME.row())
+    newest.gripper(0.01)
+    newest.pose(100, Pose.of([0.5, 0.005, 0.3], [1, 0, 0, 0]))
+    sent = newest.next(20_000_000).target
+    assert sent.tool.position_m[1] == pytest.approx(0.005)
     assert sent.gripper_m == 0.01
 
 
 def test_a_tick_between_the_two_halves_of_a_target_does_not_mix_them():
-    gate = TargetGate(SPEC, HOME)
-    gate.gripper(0.02)
-    assert gate.next().gripper_m == HOME.gripper_m
-    gate.pose(1, Pose.of([0.5, 0.01, 0.3], [1, 0, 0, 0]))
-    sent = gate.next()
-    assert (sent.gripper_m, sent.tool.position_m[1]) == (0.02, pytest.approx(0.01))
+    newest = NewestTarget(SPEC, HOME)
+    newest.gripper(0.02)
+    assert newest.next(0).target.gripper_m == HOME.gripper_m
+    newest.pose(1, Pose.of([0.5, 0.005, 0.3], [1, 0, 0, 0]))
+    sent = newest.next(20_000_000).target
+    assert (sent.gripper_m, sent.tool.position_m[1]) == (0.02, pytest.approx(0.005))
+
+
+def test_a_target_far_away_or_a_reason_holds_the_robot_and_is_told():
+    newest = NewestTarget(SPEC, HOME)
+    newest.pose(1, Pose.of([0.5, 3.0, 0.3], [1, 0, 0, 0]))
+    assert "within 0.25 m" in newest.next(0).reason
+    held = newest.next(20_000_000, "two senders")
+    assert (held.reason, held.target.row().tolist()) == ("two senders", HOME.row().tolist())

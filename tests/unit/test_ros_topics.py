@@ -6,9 +6,13 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from df_policy.ros_nodes import params, topics
+from df_policy.ros_nodes import hardware_topics, params, topics
+from df_policy.ros_nodes.camera_node import CameraNodeConfig
 from df_policy.ros_nodes.episode_node import EpisodeNodeConfig
+from df_policy.ros_nodes.franka_config import FrankaNodeConfig
+from df_policy.ros_nodes.franka_sim_node import FrankaSimNodeConfig
 from df_policy.ros_nodes.policy_node import PolicyNodeConfig
+from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
 from df_policy.ros_nodes.sim_node import SimNodeConfig
 
 pytestmark = pytest.mark.ros
@@ -20,7 +24,22 @@ def test_the_readme_shows_the_table_of_topics():
     assert topics.markdown() in README.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("config", [SimNodeConfig, PolicyNodeConfig, EpisodeNodeConfig])
+def test_the_readme_shows_the_services_of_real_robots():
+    assert hardware_topics.markdown() in README.read_text(encoding="utf-8")
+
+
+CONFIGS = (
+    SimNodeConfig,
+    PolicyNodeConfig,
+    EpisodeNodeConfig,
+    RecorderNodeConfig,
+    FrankaNodeConfig,
+    FrankaSimNodeConfig,
+    CameraNodeConfig,
+)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_the_readme_shows_the_parameters(config):
     assert params.markdown(config) in README.read_text(encoding="utf-8")
 
