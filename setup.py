@@ -34,19 +34,25 @@ ROS = [
     "ros-std-srvs>=5.5,<6",
     "ros-diagnostic-msgs>=5.5,<6",
     "ros-rosgraph-msgs>=2.3,<3",
+    "ros-lifecycle-msgs>=2.3,<3",
 ]
 # What other projects' datasets are read and written with, beside what recordings need anyway.
 FORMATS = ["mcap>=1.2", "mcap-ros2-support>=0.5.5", "pillow>=10", "pin>=3", "pyarrow>=18"]
 WEB = ["aiohttp>=3.12,<4"]
 GAMEPAD = ["pygame-ce>=2.5,<3"]
 SPACEMOUSE = ["pyspacemouse>=2.1,<3"]  # and libhidapi, which the system has or not
+FRANKA = ["franky-control>=2.0,<3"]
+REALSENSE = ["pyrealsense2>=2.55", "libusb-package>=1.0.26"]
 VIEW = ["rerun-sdk>=0.26"]
+REMOTE = ["fsspec>=2025.2", "s3fs>=2025.2"]
 TEST = [
     *FORMATS,
     *WEB,
     *GAMEPAD,
     *SPACEMOUSE,
     *VIEW,
+    *FRANKA,
+    *REALSENSE,
     "beartype>=0.22",
     "build>=1.2",
     "hypothesis>=6.100",
@@ -73,6 +79,7 @@ setup(
         NAME: ["py.typed", "weights/*/*"],
         f"{NAME}.sim": ["assets/*"],
         f"{NAME}.teleop": ["page/*"],
+        f"{NAME}.ros_nodes": ["*.xml"],
     },
     zip_safe=False,
     install_requires=[
@@ -106,13 +113,20 @@ setup(
         "gamepad": GAMEPAD,
         "spacemouse": SPACEMOUSE,
         "view": VIEW,
-        "hardware": ["pyrealsense2>=2.55"],
+        "remote": REMOTE,
+        "franka": FRANKA,
+        "realsense": REALSENSE,
         "wandb": ["wandb>=0.18"],
+        "log": ["mcap>=1.2"],
     },
     entry_points={
         "console_scripts": [
             f"{NAME} = {NAME}.cli:main",
             f"policy_node = {NAME}.ros_nodes.policy_node:main",
+            f"recorder_node = {NAME}.ros_nodes.recorder_node:main",
+            f"camera_node = {NAME}.ros_nodes.camera_node:main",
+            f"franka_node = {NAME}.ros_nodes.franka_node:main",
+            f"franka_sim_node = {NAME}.ros_nodes.franka_sim_node:main",
             f"sim_node = {NAME}.ros_nodes.sim_node:main",
             f"episode_node = {NAME}.ros_nodes.episode_node:main",
         ],
@@ -123,5 +137,6 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", files("launch/*.launch.py")),
+        (f"share/{NAME}/layouts", [*files("launch/*.foxglove.json"), *files("launch/*.rviz")]),
     ],
 )

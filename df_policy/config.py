@@ -146,7 +146,7 @@ class SamplerConfig:
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
     past: Literal["clean", "same_level"] = "clean"
     """How a plan reads what was observed: as it is, or noised to the level that the plan is at."""
-    trust: Literal["always", "by_surprise"] = "always"
+    trust: Literal["always", "by_plausibility"] = "always"
     """Whether the memory takes each image as it comes, or no farther than it can; see `trust`."""
     histories: tuple[int, ...] = ()
     """Beside the whole past, plan from only so many of its newest tokens, each."""
@@ -170,7 +170,7 @@ class SamplerConfig:
         fits = len(self.history_weights) == count
         need(fits, f"{count} sampler.history_weights", self.history_weights)
         plain = self.past == "clean" or not (self.histories or self.trust != "always")
-        need(plain, "sampler.past clean with histories or trust by_surprise", self.past)
+        need(plain, "sampler.past clean with histories or trust by_plausibility", self.past)
 
 
 @dataclass(frozen=True)

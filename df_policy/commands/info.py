@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 OPTIONAL = {
     "rclpy": ("ROS 2 nodes", "pip install '.[ros]' in a checkout, or source ROS 2"),
     "launch_ros": ("ros2 launch", "source ROS 2; `bringup` works without it"),
-    "pyrealsense2": ("RealSense cameras", "pip install '.[hardware]'"),
+    "franky": ("Franka robots", "pip install '.[franka]'"),
+    "pyrealsense2": ("RealSense cameras", "pip install '.[realsense]'"),
     "rerun": ("data view, live preview", "pip install '.[view]'"),
+    "mcap": ("logs of policy_node", "pip install '.[log]'"),
     "wandb": ("training logs on a server", "pip install '.[wandb]'"),
 }
 """Module -> what it is for, and where it comes from."""

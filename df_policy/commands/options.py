@@ -32,3 +32,19 @@ class Options(argparse.ArgumentParser):
             choices = (choice.strip("' ") for choice in found[2].split(","))
             return message + nearest(found[1], choices)
         return message
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on; argparse says the function's name where it is none."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, got {value}")
+    return value

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from df_policy import costs
 from df_policy.commands.films import Take
 from df_policy.errors import DfPolicyError
 from df_policy.evaluate import EpisodeResult, run_episode
@@ -70,7 +71,9 @@ def load_policy(options: argparse.Namespace) -> Policy:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     sampler = dataclasses.replace(trained.config.sampler, **given)
     dataclasses.replace(trained.config, sampler=sampler)  # refuses what does not fit the network
-    return Policy(trained, sampler, device)
+    policy = Policy(trained, sampler, device)
+    policy.costs = costs.parse(options.costs or "")
+    return policy
 
 
 def play(options: argparse.Namespace, conditions: Sequence[str]) -> Iterator[Played]:

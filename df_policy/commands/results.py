@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 CLEAN = "clean"
 Figures = Mapping[str, Any]
 
-SAME = ("weights", "task", "suite", "first_seed", "episodes", "sampler", "device", "precision")
+SAME = (
+    "weights",
+    "task",
+    "suite",
+    "first_seed",
+    "episodes",
+    "sampler",
+    "costs",
+    "device",
+    "precision",
+)
 """What must agree for a suite to be continued."""
 
 
@@ -102,6 +112,7 @@ def _head(options: argparse.Namespace, policy: Policy) -> dict[str, Any]:
         "first_seed": options.seed,
         "episodes": options.episodes,
         "sampler": dataclasses.asdict(policy.sampler),
+        "costs": json.loads(options.costs or "[]"),
         "trained": policy.about,
         "config": to_json(policy.config) | {"sampler": dataclasses.asdict(policy.sampler)},
         "device": options.device,
@@ -113,7 +124,7 @@ def _head(options: argparse.Namespace, policy: Policy) -> dict[str, Any]:
 def _finished(path: Path, head: Mapping[str, Any]) -> dict[str, Figures]:
     if not path.exists():
         return {}
-    held = read(path)
+    held = {"costs": [], **read(path)}
     wanted = json.loads(json.dumps(head))
     other = [f"{name} {held.get(name)}" for name in SAME if held.get(name) != wanted[name]]
     if other:
