@@ -28,7 +28,7 @@ from df_policy.frames import Frame
 from df_policy.robot import RobotSpec
 
 LONGEST_EPISODE_FRAMES = 20_000
-"""The open episode stays in memory; at 10 Hz this is half an hour."""
+"""The open episode's numbers stay in memory; at 10 Hz this is half an hour."""
 
 
 class EpisodeWriter:

@@ -31,6 +31,7 @@ try:
     from df_policy.ros_nodes.commander import rivals
     from df_policy.ros_nodes.managed import ManagedNode
     from df_policy.ros_nodes.running import run_node
+    from df_policy.ros_nodes.target_intake import TargetIntake
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
@@ -63,7 +64,6 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._feed, self._robot_clock = FeedForward(), RobotClock()
         self._pace, self._error_mm, self._read_ms = Pace(), Spread(), Spread()
         self._target: Pose | None = None
-        self._bad_targets = 0
         self._was_driven = False
         self._publish_to()
         self._timer = self.create_timer(1.0 / self.config.rate_hz, self._tick)
@@ -75,8 +75,11 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
 
     def activate(self) -> None:
         """Obey targets."""
-        topics.subscribe(self, topics.TARGET_GRIPPER, self._on_target_gripper)
-        topics.subscribe(self, topics.TARGET_POSE, self._on_target_pose)
+        self._targets = TargetIntake(
+            self,
+            lambda _, pose: self._session.pose(self._now_ns, pose),
+            self._session.gripper,
+        )
 
     def deactivate(self) -> None:
         """Come to a stop."""
@@ -166,25 +169,6 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._was_driven, self._target = False, None
         self._feed.clear()
 
-    def _on_target_pose(self, message: Any) -> None:
-        try:
-            _, pose = convert.pose_from(message)
-            self._session.pose(self._now_ns, pose)
-        except convert.BadMessageError as error:
-            self._refuse(topics.TARGET_POSE, error)
-
-    def _on_target_gripper(self, message: Any) -> None:
-        try:
-            self._session.gripper(convert.gripper_from(message))
-        except convert.BadMessageError as error:
-            self._refuse(topics.TARGET_GRIPPER, error)
-
-    def _refuse(self, topic: topics.Topic, error: DfPolicyError) -> None:
-        self._bad_targets += 1
-        self.get_logger().warning(
-            f"{topic.name}: target skipped: {error}", throttle_duration_sec=2.0
-        )
-
     def _on_recover(self, _request: Any, response: Any) -> Any:
         before = self._session.blocked
         try:
@@ -226,7 +210,7 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
             "tracking_error_mm_p99": round(self._error_mm.percentile(99), 1),
             "gripper_m": round(hand.opening_m, 4),
             "gripper_holds": hand.holds,
-            "bad_targets": self._bad_targets,
+            "bad_targets": self._targets.bad,
             **{f"gate_held_ticks {kind}": n for kind, n in session.gate.held.items()},
         }
         problem = session.blocked or hand.fault or session.reason

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from df_policy.align import JointReading
-from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.film_log import FilmLog
 from df_policy.ros_nodes.monitor import Pace, Spread
@@ -30,6 +29,7 @@ try:
     from df_policy.ros_nodes.commander import rivals
     from df_policy.ros_nodes.managed import ManagedNode
     from df_policy.ros_nodes.running import run_node
+    from df_policy.ros_nodes.target_intake import TargetIntake
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
@@ -66,7 +66,6 @@ class SimNode(ManagedNode[SimNodeConfig]):
             self._resources.callback(self._log.write)
         self._episodes = 0
         self._seed = self.config.seed
-        self._bad_targets = 0
         self._reset_ns = 0
         tick_ns = round(1e9 / self._spec.control_rate_hz)
         self._robot_clock = SimClock(tick_ns, wall=self.config.wall_clock)
@@ -123,8 +122,7 @@ class SimNode(ManagedNode[SimNodeConfig]):
 
     def _listen_to(self) -> None:
         # In the order of sending, which the executor keeps if both have come.
-        topics.subscribe(self, topics.TARGET_GRIPPER, self._on_target_gripper)
-        topics.subscribe(self, topics.TARGET_POSE, self._on_target_pose)
+        self._targets = TargetIntake(self, self._newest.pose, self._newest.gripper)
         if self._log is not None:
             topics.subscribe(self, topics.PLAN, self._on_plan)
         self.create_service(topics.TRIGGER, topics.RESET.name, self._on_reset)
@@ -172,24 +170,6 @@ class SimNode(ManagedNode[SimNodeConfig]):
         if self._log is not None:
             self._log.add(stamp_ns, self._world.snapshot())
 
-    def _on_target_pose(self, message: Any) -> None:
-        try:
-            self._newest.pose(*convert.pose_from(message))
-        except convert.BadMessageError as error:
-            self._refuse(topics.TARGET_POSE, error)
-
-    def _on_target_gripper(self, message: Any) -> None:
-        try:
-            self._newest.gripper(convert.gripper_from(message))
-        except convert.BadMessageError as error:
-            self._refuse(topics.TARGET_GRIPPER, error)
-
-    def _refuse(self, topic: topics.Topic, error: DfPolicyError) -> None:
-        self._bad_targets += 1
-        self.get_logger().warning(
-            f"{topic.name}: target skipped: {error}", throttle_duration_sec=2.0
-        )
-
     def _on_plan(self, message: Any) -> None:
         if self._log is not None:
             self._log.plan = convert.plan_points(message)
@@ -230,7 +210,7 @@ class SimNode(ManagedNode[SimNodeConfig]):
         values = {
             "real_time_factor": round(self._pace.rate_hz / self._spec.control_rate_hz, 3),
             "late_ticks": self._late_ticks,
-            "bad_targets": self._bad_targets,
+            "bad_targets": self._targets.bad,
             "work_ms_p50": round(self._work_ms.percentile(50), 2),
             "work_ms_p99": round(self._work_ms.percentile(99), 2),
         }
