@@ -20,6 +20,7 @@ from df_policy.data import episode, image_codec, layout, shards, storage
 from df_policy.data.durable import PARTIAL, sync_folder
 from df_policy.data.label import checksum
 from df_policy.data.schema import Column, columns, image_column
+from df_policy.processes import step_back
 from df_policy.robot import RobotSpec
 
 MOST_WAITING = 8
@@ -121,6 +122,7 @@ class _Camera:
                 file.unlink(missing_ok=True)
 
     def _work(self) -> None:
+        step_back()  # no tick of a control loop waits for an encoder
         while (image := self._jobs.get()) is not None:
             if self.error is None and not self._unwanted:
                 try:

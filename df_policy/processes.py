@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_REAL_TIME = 40
+"""Below that of ros2_control's loop, and of libfranka's, which must not wait for ours."""
+_BEHIND = 10
+"""Niceness, of 19: a tenth of an ordinary share, enough that a lock that is held is let go."""
 
 
 def leave_at_once(number: int, _frame: FrameType | None) -> None:
@@ -52,6 +56,28 @@ def stopping(numbers: Sequence[signal.Signals] = STOP_SIGNALS) -> Iterator[Stop]
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def come_first() -> bool:
+    """Linux: real-time priority for this thread; whether the user may have it (`ulimit -r`).
+
+    Threads and processes that it starts later do not inherit it.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        os.sched_setscheduler(
+            0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(_REAL_TIME)
+        )
+    except PermissionError:
+        return False
+    return True
+
+
+def step_back() -> None:
+    """Linux: this thread gets a processor only after those of ordinary priority."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
 
 
 def die_with_parent() -> None:

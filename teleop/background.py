@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from df_policy.frames import Frame
+from df_policy.processes import step_back
 from df_policy.teleop.recorder import Sink
 
 MOST_WAITING_BYTES = 2 * 2**30
@@ -94,6 +95,7 @@ class BackgroundSink:
             self._waiting_bytes += size
 
     def _work(self) -> None:
+        step_back()
         broken = False
         while (job := self._jobs.get()) is not None:
             if broken:

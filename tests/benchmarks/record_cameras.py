@@ -7,7 +7,9 @@ simulator runs; pictures are rendered beforehand and come at 30 a second, as fro
 software rendering of that size would take longer than a tick. `--noise 2` adds a sensor's.
 
 Prints one JSON object. `safe_ms` is the time from "keep" until a loss of power would cost nothing
-of the episode, `filed_ms` until readers see it. `--cores 2` keeps to so many cores.
+of the episode, `filed_ms` until readers see it. `--cores 2` keeps to so many cores. `late` are
+ticks that came more than a tenth of a period late, `late_by_machine` those of them while a core
+stood still (`witness.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from witness import Witness
 
 from df_policy.data import journal
 from df_policy.data.reader import EpisodeStore
@@ -34,7 +37,7 @@ from df_policy.sim.environment import TaskEnvironment
 from df_policy.sim.scripted import ScriptedOperator
 from df_policy.sim.tasks import find
 from df_policy.sim.world import WorldSettings
-from df_policy.teleop.background import BackgroundSink, Rehearsal
+from df_policy.teleop.background import BackgroundSink
 from df_policy.teleop.pace import Pace
 from df_policy.teleop.recorder import run_episode
 
@@ -104,6 +107,29 @@ class Keeper:
         return Command(self._action, None if self._left else Event.KEEP)
 
 
+class Rhythm:
+    """The pace of a recording, and when its late ticks were due and came."""
+
+    def __init__(self) -> None:
+        self._pace = Pace(1 / RATE_HZ)
+        self._pace.restart()
+        self.late_s: list[tuple[float, float]] = []
+
+    @property
+    def ticks(self) -> int:
+        return self._pace.ticks
+
+    @property
+    def worst_s(self) -> float:
+        return self._pace.worst_s
+
+    def wait(self) -> None:
+        before_s, late = time.monotonic(), self._pace.late
+        self._pace.wait()
+        if self._pace.late > late:
+            self.late_s.append((before_s - 1 / RATE_HZ, time.monotonic()))
+
+
 class Timed:
     """The background sink, and when it was told what."""
 
@@ -132,16 +158,13 @@ def run(folder: Path, pictures: dict[str, np.ndarray], seconds: float, episodes:
         safe_s.append(time.monotonic())
 
     journal.Journal.write = timed_write  # type: ignore[method-assign]
-    ticks, late, worst_s, filed_s = 0, [], 0.0, []
+    rhythms, filed_s = [], []
     with EpisodeWriter.open(path, world.spec, "cameras") as writer:
         background = BackgroundSink(writer)
         sink = Timed(background)
         for episode in range(episodes):
-            pace = Pace(1 / RATE_HZ)
-            pace.restart()
-            run_episode(world, Keeper(world.episode_steps), episode, sink, wait=pace.wait)
-            ticks, worst_s = ticks + pace.ticks, max(worst_s, pace.worst_s)
-            late.append(pace.late)
+            rhythms.append(Rhythm())
+            run_episode(world, Keeper(world.episode_steps), episode, sink, wait=rhythms[-1].wait)
             while background.kept <= episode:
                 time.sleep(0.001)
             filed_s.append(time.monotonic())
@@ -152,10 +175,9 @@ def run(folder: Path, pictures: dict[str, np.ndarray], seconds: float, episodes:
     gaps = sum(int(np.sum(np.abs(np.diff(one) - world.spec.period_ns) > 10**6)) for one in stamps)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return {
-        "late_recording_nothing": _alone(World(pictures, seconds)),
-        "ticks": ticks,
-        "late": late,
-        "worst_late_ms": 1e3 * worst_s,
+        "ticks": sum(one.ticks for one in rhythms),
+        "late_s": [moment for one in rhythms for moment in one.late_s],
+        "worst_late_ms": 1e3 * max(one.worst_s for one in rhythms),
         "frames_lost": episodes * steps - store.frames + gaps,
         "frames_waiting_at_keep": sink.waiting,
         "safe_ms": [1e3 * (b - a) for a, b in zip(sink.asked_s, safe_s, strict=True)],
@@ -163,15 +185,6 @@ def run(folder: Path, pictures: dict[str, np.ndarray], seconds: float, episodes:
         "findings": len(verify(path).findings),
         "megabytes": size / 1e6,
     }
-
-
-def _alone(world: World) -> list[int]:
-    """Late ticks of as many as an episode has where nothing is recorded: the machine's own."""
-    pace = Pace(1 / RATE_HZ)
-    pace.restart()
-    run_episode(world, Keeper(world.episode_steps), 0, Rehearsal(), wait=pace.wait)
-    world.close()
-    return [pace.late]
 
 
 def main() -> int:
@@ -186,8 +199,12 @@ def main() -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.cores])
     pictures = render(chosen.noise)
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+    with Witness() as witness, tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         result = run(Path(folder), pictures, chosen.seconds, chosen.episodes)
+    late_s = result.pop("late_s")
+    result["late"] = len(late_s)
+    result["late_by_machine"] = sum(witness.blames(*moment) for moment in late_s)
+    result["machine"] = witness.summary()
     about = {**vars(chosen), "folder": None, "load": [load, os.getloadavg()[0]]}
     sys.stdout.write(json.dumps(about | result) + "\n")
     return 0 if result["frames_lost"] == result["findings"] == 0 else 1

@@ -99,3 +99,43 @@ def runs(pid):
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_a_thread_that_steps_back_leaves_the_others_where_they_are():
+    program = """if True:
+        import os, threading
+        from df_policy.processes import step_back
+        def work():
+            step_back()
+            print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        print(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    """
+    out, err = start(program).communicate(timeout=60)
+    behind, before = map(int, out.split())
+    assert behind > before == os.getpriority(os.PRIO_PROCESS, 0), err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_who_comes_first_does_so_alone_and_is_told_where_it_may_not():
+    program = """if True:
+        import os, resource, subprocess, threading
+        from df_policy.processes import come_first
+        may = come_first()
+        here = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(os.sched_getscheduler(0)))
+        thread.start()
+        thread.join()
+        tell = "import os; print(os.sched_getscheduler(0))"
+        child = subprocess.run(["python3", "-c", tell], capture_output=True, text=True)
+        print(may, here == os.SCHED_FIFO, seen == [os.SCHED_OTHER])
+        print(int(child.stdout) == os.SCHED_OTHER)
+    """
+    out, err = start(program).communicate(timeout=60)
+    may, first, *others = out.split()
+    assert may == first, err
+    assert others == ["True", "True"], err
