@@ -287,7 +287,7 @@ def start_policy(config: PolicyNodeConfig) -> Start:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; returns the exit code."""
-    return run_node("policy_node", lambda: PolicyNode(start_policy), args)
+    return run_node("policy_node", lambda: PolicyNode(start_policy), args, punctual=True)
 
 
 if __name__ == "__main__":

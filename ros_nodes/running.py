@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from df_policy.errors import DfPolicyError
+from df_policy.processes import come_first
 from df_policy.ros_nodes.local_dds import keep_local
 
 N = TypeVar("N", bound=Node)
@@ -27,6 +28,8 @@ def run_node(
     make: Callable[[], N],
     args: list[str] | None,
     work: Callable[[N], int] | None = None,
+    *,
+    punctual: bool = False,
 ) -> int:
     """Make a node and spin it until it is told to end.
 
@@ -35,6 +38,8 @@ def run_node(
         make: builds the node; it may have a `close` method.
         args: the process' arguments, by default its own.
         work: does the node's work instead of spinning; returns the exit code.
+        punctual: spin with real-time priority where the user may have it, so that what computes
+            beside does not delay a tick.
 
     Returns:
         0 after SIGINT, SIGTERM or a shutdown (1 if that cut `work` short); 1 after an error that
@@ -42,7 +47,7 @@ def run_node(
     """
     keep_local()
     try:
-        return _live(make, args, work)
+        return _live(make, args, work, punctual)
     except (DfPolicyError, InvalidParameterTypeException) as error:
         rclpy.logging.get_logger(name).fatal(str(error))
         return 1
@@ -75,7 +80,12 @@ def _signals() -> Iterator[_Told]:
             signal.signal(number, handler)
 
 
-def _live(make: Callable[[], N], args: list[str] | None, work: Callable[[N], int] | None) -> int:
+def _live(
+    make: Callable[[], N],
+    args: list[str] | None,
+    work: Callable[[N], int] | None,
+    punctual: bool,
+) -> int:
     """As `run_node`, but errors that the user can mend come out once all is closed."""
     told_to_end = 0 if work is None else 1
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -86,6 +96,8 @@ def _live(make: Callable[[], N], args: list[str] | None, work: Callable[[N], int
             # All that is there now stays; the collector would stop the node to look through it.
             gc.collect()
             gc.freeze()
+            if punctual and not come_first():
+                node.get_logger().info("no real-time priority: `ulimit -r` does not allow it")
             if work is not None:
                 return work(node)
             _spin(node, told)
