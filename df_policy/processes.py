@@ -15,8 +15,8 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _REAL_TIME = 40
 """Below that of ros2_control's loop, and of libfranka's, which must not wait for ours."""
-_BEHIND = 10
-"""Niceness, of 19: a tenth of an ordinary share, enough that a lock that is held is let go."""
+_BEHIND, _LAST = 10, 19
+"""Niceness to add, and the most that there is: a tenth of an ordinary share, enough that a lock that is held is let go."""
 
 
 def leave_at_once(number: int, _frame: FrameType | None) -> None:
@@ -58,17 +58,18 @@ def stopping(numbers: Sequence[signal.Signals] = STOP_SIGNALS) -> Iterator[Stop]
             signal.signal(number, handler)
 
 
-def come_first() -> bool:
+def come_first(priority: int = _REAL_TIME) -> bool:
     """Linux: real-time priority for this thread; whether the user may have it (`ulimit -r`).
 
     Threads and processes that it starts later do not inherit it.
+
+    Args:
+        priority: 1 to 99.
     """
     if sys.platform != "linux":
         return False
     try:
-        os.sched_setscheduler(
-            0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(_REAL_TIME)
-        )
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
     except PermissionError:
         return False
     return True
@@ -77,7 +78,9 @@ def come_first() -> bool:
 def step_back() -> None:
     """Linux: this thread gets a processor only after those of ordinary priority."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)
+        thread = threading.get_native_id()
+        nice = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(nice + _BEHIND, _LAST))
 
 
 def die_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,15 @@ from df_policy.ros_nodes.stages import STAGES
 Points = Float64[np.ndarray, "n 3"]
 Times = Float64[np.ndarray, "n"]
 PlanTimes = Float64[np.ndarray, "plans"]
+StoodStill = Callable[[float, float], float]
+"""How many of the seconds between two times the machine itself stood still."""
 Sizes = dict[str, Float64[np.ndarray, "_"]]
 """Of each kind as many as there are."""
+
+
+def unwatched(_first_s: float, _last_s: float) -> float:
+    """Nobody watched the machine."""
+    return 0.0
 
 
 def spread(values: Float64[np.ndarray, "n"]) -> dict[str, float]:
@@ -24,17 +32,25 @@ def spread(values: Float64[np.ndarray, "n"]) -> dict[str, float]:
     return {"p50": float(p50), "p99": float(p99), "worst": float(worst)}
 
 
-def ticks(stamps_s: Times, rate_hz: float) -> dict[str, Any]:
+def ticks(stamps_s: Times, rate_hz: float, stood_still: StoodStill = unwatched) -> dict[str, Any]:
     """Jitter [ms] and missed ticks of one stretch of targets.
 
     Args:
         stamps_s: when each was sent.
         rate_hz: how many there should be in a second.
+        stood_still: which ticks to blame on the machine: where it did for half of the delay.
     """
     gaps = np.diff(stamps_s) * rate_hz
+    missed = np.maximum(np.round(gaps) - 1, 0).astype(int)
+    excused = [
+        missed[n]
+        for n in np.flatnonzero(missed)
+        if stood_still(stamps_s[n], stamps_s[n + 1]) > 0.5 * (gaps[n] - 1.0) / rate_hz
+    ]
     return {
         "targets": len(stamps_s),
-        "missed": int(np.maximum(np.round(gaps) - 1, 0).sum()),
+        "missed": int(missed.sum()),
+        "missed_by_machine": int(sum(excused)),
         "jitter_ms": 1e3 / rate_hz * np.abs(gaps - 1.0),
     }
 
@@ -123,25 +139,29 @@ def jerk(actions_m: Points, period_s: float) -> Float64[np.ndarray, "m"]:
     return np.asarray(np.linalg.norm(np.diff(actions_m, 3, axis=0), axis=1) / period_s**3)
 
 
-def figures(trace: dict[str, Any], rate_hz: float, period_s: float) -> dict[str, Any]:
+def figures(
+    trace: dict[str, Any], rate_hz: float, period_s: float, stood_still: StoodStill = unwatched
+) -> dict[str, Any]:
     """All figures of a trace.
 
     Args:
         trace: arrays as `target_trace.Trace` writes them.
         rate_hz: targets that were asked for per second.
         period_s: between two actions.
+        stood_still: see `ticks`.
     """
     targets, plans = trace["targets"], trace["plans"]
     parts: dict[str, list[Any]] = {}
-    missed = count = 0
+    missed = excused = count = 0
     for episode in np.unique(targets[:, 0]):
         stamps, points = (
             targets[targets[:, 0] == episode, 1],
             targets[targets[:, 0] == episode, 2:5],
         )
         made = plans[plans[:, 0] == episode] if len(plans) else np.zeros((0, 3 + len(STAGES)))
-        regular = ticks(stamps, rate_hz)
+        regular = ticks(stamps, rate_hz, stood_still)
         missed, count = missed + regular["missed"], count + regular["targets"]
+        excused += regular["missed_by_machine"]
         values = {"jitter_ms": regular["jitter_ms"]}
         if len(made) and len(stamps) > 10:
             began, seen = made[:, 1], made[:, 2]
@@ -159,6 +179,7 @@ def figures(trace: dict[str, Any], rate_hz: float, period_s: float) -> dict[str,
     return {
         "targets": count,
         "missed_ticks": missed,
+        "missed_while_the_machine_stood_still": excused,
         "plans": len(plans),
         "stages_ms": stages | {"whole chain": chain},
         **{name: spread(found) for name, found in joined.items()},

@@ -16,6 +16,7 @@ from typing import Any
 from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 from df_policy.files import check_writable, write_text
+from df_policy.witness import Witness
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,10 +60,11 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         trace, result = Path(folder, "trace.npz"), Path(folder, "result.json")
         load_before = os.getloadavg()[0]
-        code = run(options, trace, result)
+        with Witness() as witness:
+            code = run(options, trace, result)
         if code or not trace.is_file():
             return code or 1
-        found = figures(options, trace, json.loads(result.read_text()))
+        found = figures(options, trace, json.loads(result.read_text()), witness)
     found["machine"] = {
         "cores": os.cpu_count(),
         "load_1min": [round(load_before, 1), round(os.getloadavg()[0], 1)],
@@ -91,7 +93,9 @@ def run(options: argparse.Namespace, trace: Path, result: Path) -> int:
     return bringup.supervise(graph.fruit_swap(arguments), graph.DRIVER, environment)
 
 
-def figures(options: argparse.Namespace, trace: Path, result: Mapping[str, Any]) -> dict[str, Any]:
+def figures(
+    options: argparse.Namespace, trace: Path, result: Mapping[str, Any], witness: Witness
+) -> dict[str, Any]:
     """What was asked for, and what was found."""
     import numpy as np
 
@@ -100,7 +104,10 @@ def figures(options: argparse.Namespace, trace: Path, result: Mapping[str, Any])
 
     with np.load(trace) as arrays:
         held = dict(arrays)
-    found = regularity.figures(held, options.rate, 1.0 / RobotSpec.action_rate_hz)
+    found = regularity.figures(
+        held, options.rate, 1.0 / RobotSpec.action_rate_hz, witness.stalled_s
+    )
+    found["machine_stalls"] = len(witness.stalls) if witness.knows else None
     told = held["told"]
     memory = {}
     if len(told) > 1:
@@ -165,7 +172,10 @@ def show(found: Mapping[str, Any]) -> None:
         if one and other and other["p99"] > 0.0:
             console.print(f"{kind}, hand-over to elsewhere, p99: {one['p99'] / other['p99']:.2f}")
     result, memory = found["result"], found["memory"]
-    console.print(f"missed ticks: {found['missed_ticks']}, plans: {found['plans']}")
+    excused = ""
+    if found["machine_stalls"]:
+        excused = f" ({found['missed_while_the_machine_stood_still']} as the machine stood still)"
+    console.print(f"missed ticks: {found['missed_ticks']}{excused}, plans: {found['plans']}")
     console.print(f"episodes solved: {result['successes']} of {result['episodes']}")
     for name, values in memory.items():
         growth = values["growth_mb_per_min"]

@@ -9,7 +9,7 @@ software rendering of that size would take longer than a tick. `--noise 2` adds 
 Prints one JSON object. `safe_ms` is the time from "keep" until a loss of power would cost nothing
 of the episode, `filed_ms` until readers see it. `--cores 2` keeps to so many cores. `late` are
 ticks that came more than a tenth of a period late, `late_by_machine` those of them while a core
-stood still (`witness.py`).
+stood still (`df_policy/witness.py`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from witness import Witness
 
 from df_policy.data import journal
 from df_policy.data.reader import EpisodeStore
@@ -40,6 +39,7 @@ from df_policy.sim.world import WorldSettings
 from df_policy.teleop.background import BackgroundSink
 from df_policy.teleop.pace import Pace
 from df_policy.teleop.recorder import run_episode
+from df_policy.witness import Witness
 
 CAMERAS = {"front": (480, 640), "wrist": (480, 640)}
 RATE_HZ = 30
@@ -124,10 +124,10 @@ class Rhythm:
         return self._pace.worst_s
 
     def wait(self) -> None:
-        before_s, late = time.monotonic(), self._pace.late
+        late = self._pace.late
         self._pace.wait()
         if self._pace.late > late:
-            self.late_s.append((before_s - 1 / RATE_HZ, time.monotonic()))
+            self.late_s.append((time.time() - 1 / RATE_HZ, time.time()))
 
 
 class Timed:
@@ -203,8 +203,10 @@ def main() -> int:
         result = run(Path(folder), pictures, chosen.seconds, chosen.episodes)
     late_s = result.pop("late_s")
     result["late"] = len(late_s)
-    result["late_by_machine"] = sum(witness.blames(*moment) for moment in late_s)
-    result["machine"] = witness.summary()
+    result["late_by_machine"] = sum(
+        witness.stalled_s(*moment) > 0.1 / RATE_HZ for moment in late_s
+    )
+    result["machine_stalls"] = len(witness.stalls)
     about = {**vars(chosen), "folder": None, "load": [load, os.getloadavg()[0]]}
     sys.stdout.write(json.dumps(about | result) + "\n")
     return 0 if result["frames_lost"] == result["findings"] == 0 else 1
