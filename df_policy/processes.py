@@ -16,7 +16,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _REAL_TIME = 40
 """Below that of ros2_control's loop, and of libfranka's, which must not wait for ours."""
 _BEHIND, _LAST = 10, 19
-"""Niceness to add, and the most that there is: a tenth of an ordinary share, enough that a lock that is held is let go."""
+"""Niceness to add, which leaves a tenth of an ordinary share, and the most that there is."""
 
 
 def leave_at_once(number: int, _frame: FrameType | None) -> None:
