@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from df_policy.config import NetworkConfig
+from df_policy.packed import packed
 
 LEVEL_FEATURES = 64
 
@@ -68,6 +69,8 @@ class Denoiser(nn.Module, ABC):
 
     causal = True
     """Whether a token's memory knows nothing of the token itself, nor of later ones."""
+    _precision = torch.float32
+    """In which `predict` computes."""
 
     def __init__(
         self,
@@ -103,11 +106,11 @@ class Denoiser(nn.Module, ABC):
         self.whole = bool(mask.all())
         self.register_buffer("predicted", mask.float(), persistent=False)
         self.predicted: Tensor
-        whole = torch.zeros(token_width, dtype=torch.long)
-        by_part = whole if parts is None or config.levels_for == "token" else parts
-        self.register_buffer("parts", by_part, persistent=False)
+        if parts is None or config.levels_for == "token":
+            parts = torch.zeros(token_width, dtype=torch.long)
+        self.register_buffer("parts", parts, persistent=False)
         self.parts: Tensor
-        self._part_count = int(by_part.max()) + 1
+        self._part_count = int(parts.max()) + 1
         self.embed = nn.Sequential(
             nn.Linear(token_width + self._part_count * LEVEL_FEATURES, config.width),
             nn.SiLU(),
@@ -193,7 +196,7 @@ class Denoiser(nn.Module, ABC):
             level: of each token.
             given: which numbers are not noised but known, and for which v means nothing.
         """
-        kind = self.enter.weight.dtype
+        kind = self._precision
         known = torch.cat([z[..., : self.read_width], self.level_features[level]], dim=-1)
         modulation = self.modulation(self.condition(known.to(kind)))
         noised = x if self.whole else x * self.predicted
@@ -204,15 +207,19 @@ class Denoiser(nn.Module, ABC):
         v: Tensor = self.leave(h)
         return v.to(x.dtype)
 
-    def predict_in(self, kind: torch.dtype) -> None:
+    def predict_in(self, kind: torch.dtype, rows: int = 1) -> None:
         """Keep the weights of `predict` in another precision, for running only.
 
         In bfloat16 a call for eight tokens costs no more than for one. The memory stays in
         float32: its rounding would add up over an episode.
+
+        Args:
+            kind: the precision.
+            rows: tokens in a call, about.
         """
-        parts = (self.condition, self.modulation, self.enter, self.blocks, self.leave)
-        for part in parts:
-            part.to(kind)
+        self._precision = kind
+        for name in ("condition", "modulation", "enter", "blocks", "leave"):
+            setattr(self, name, packed(getattr(self, name).to(kind), rows))
 
 
 class RecurrentDenoiser(Denoiser):

@@ -65,7 +65,7 @@ class Policy:
         self._device = torch.device(device)
         self._denoiser = deepcopy(trained.denoiser)
         self.precision = torch.bfloat16 if has_bfloat16(self._device) else torch.float32
-        self._denoiser.predict_in(self.precision)
+        self._denoiser.predict_in(self.precision, self.sampler.samples)
         diffusion = trained.config.diffusion
         self._schedule = NoiseSchedule(diffusion.levels, diffusion.schedule, self._device)
         self._matrix, self._carried = matrices(self.sampler, diffusion.levels)
