@@ -135,8 +135,9 @@ class SamplerConfig:
     they are under way while it is made."""
     steps: int = 4
     """DDIM steps a token."""
-    matrix: Literal["pyramid", "autoregressive", "full_sequence", "rolling"] = "pyramid"
-    """`rolling` carries each plan over, partly denoised, to the plan that begins a token later."""
+    matrix: Literal["pyramid", "autoregressive", "full_sequence", "rolling", "warm"] = "pyramid"
+    """`rolling` carries each plan over, partly denoised, to the plan that begins a token later;
+    `warm` does, and noises it anew."""
     lag: float = 1.0
     """Pyramid only: denoising steps that each later token lags behind."""
     samples: int = 8

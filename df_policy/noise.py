@@ -79,6 +79,19 @@ class NoiseSchedule:
         """The same where each number of a token has a level of its own."""
         return self.add(x.unsqueeze(-1), noise.unsqueeze(-1), level).squeeze(-1)
 
+    def raised(
+        self,
+        x: Float[Tensor, "*b d"],
+        noise: Float[Tensor, "*b d"],
+        level: Int[Tensor, "*b"],
+        to: Int[Tensor, "*b"],
+    ) -> Float[Tensor, "*b d"]:
+        """Tokens at a level below K, with so much more noise that they are at `to`."""
+        (signal_scale, noise_scale), (signal_to, noise_to) = self.scales(level), self.scales(to)
+        kept = signal_to / signal_scale
+        more = (noise_to**2 - (kept * noise_scale) ** 2).clamp_min(0.0).sqrt()
+        return kept * x + more * noise
+
     def velocity(
         self, x: Float[Tensor, "*b d"], noise: Float[Tensor, "*b d"], level: Int[Tensor, "*b"]
     ) -> Float[Tensor, "*b d"]:

@@ -26,7 +26,7 @@ from df_policy.noise import NoiseSchedule
 from df_policy.plan import Plan, Trace
 from df_policy.robot import RobotSpec
 from df_policy.sampler import Given, sample
-from df_policy.schedule import matrices
+from df_policy.schedule import CARRIED, matrices
 from df_policy.sight import Sight, ages_ns
 from df_policy.trust import Trust, level_of_belief
 
@@ -155,10 +155,7 @@ class Policy:
         denoiser, known = memory.known(self.sampler.samples)
         matrix, begin, width = self._matrix, None, self._codec.width
         if memory.unfinished is not None:
-            far = torch.randn(
-                (self.sampler.samples, 1, width), generator=self._generator, device=self._device
-            )
-            matrix, begin = self._carried, torch.cat([memory.unfinished, far], dim=1)
+            matrix, begin = self._carried, self._carry(*memory.unfinished)
         tokens = sample(
             denoiser,
             self._schedule,
@@ -171,10 +168,21 @@ class Policy:
             begin,
             preference(self._codec, self.costs, self._period_s),
         )
-        if self.sampler.matrix != "rolling":
+        if self.sampler.matrix not in CARRIED:
             return tokens
-        memory.unfinished = tokens[:, 1:]
+        memory.unfinished = tokens[:, 1:], torch.from_numpy(matrix[-1, 1:]).to(self._device)
         return tokens[:, :1]
+
+    def _carry(self, left: Tensor, levels: Tensor) -> Tensor:
+        """What a plan left at these levels, as the next one begins with it: a token more."""
+        noise = torch.randn(
+            (len(left), self.horizon, left.shape[-1]),
+            generator=self._generator,
+            device=self._device,
+        )
+        to = torch.from_numpy(self._carried[0, :-1]).to(self._device)
+        raised = self._schedule.raised(left, noise[:, :-1], levels, to)
+        return torch.cat([raised, noise[:, -1:]], dim=1)
 
     @torch.inference_mode()
     def remember(self, observation: Observation, executed: Sequence[Action]) -> None:

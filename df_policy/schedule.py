@@ -15,7 +15,9 @@ from jaxtyping import Int64
 from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 
-NAMES = ("pyramid", "autoregressive", "full_sequence", "rolling")
+NAMES = ("pyramid", "autoregressive", "full_sequence", "rolling", "warm")
+CARRIED = frozenset({"rolling", "warm"})
+"""Plans of these begin with what the plan before them left."""
 Matrix = Int64[np.ndarray, "rows h"]
 
 
@@ -75,6 +77,19 @@ def rolling(horizon: int, steps: int, levels: int) -> tuple[Matrix, Int64[np.nda
     return first, first[max(0, steps - lag) :]
 
 
+def warm(horizon: int, steps: int, levels: int) -> tuple[Matrix, Int64[np.ndarray, "later h"]]:
+    """A pyramid that is walked until its first token is clean, and all of it but its first row.
+
+    What is left of the plan before gets so much noise again as that row leaves: of what it says
+    of the time to come little more than a guess remains.
+
+    Returns:
+        The rows of the first round, and those of each round after it.
+    """
+    first = pyramid(horizon, steps, levels)[: steps + 1]
+    return first, first[min(1, steps - 1) :]
+
+
 def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -> Matrix:
     """The scheduling matrix called `name`.
 
@@ -89,6 +104,8 @@ def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -
         return autoregressive(horizon, steps, levels)
     if name == "rolling":
         return rolling(horizon, steps, levels)[0]
+    if name == "warm":
+        return warm(horizon, steps, levels)[0]
     raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
 
 
@@ -105,6 +122,8 @@ def matrices(sampler: SamplerConfig, levels: int) -> tuple[Matrix, Int64[np.ndar
     try:
         if sampler.matrix == "rolling":
             return rolling(horizon, steps, levels)
+        if sampler.matrix == "warm":
+            return warm(horizon, steps, levels)
         only = matrix(sampler.matrix, horizon, steps, levels, sampler.lag)
     except ValueError as error:
         raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error

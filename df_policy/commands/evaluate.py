@@ -78,7 +78,7 @@ def _add_sampler(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--matrix",
-        choices=("pyramid", "autoregressive", "full_sequence", "rolling"),
+        choices=("pyramid", "autoregressive", "full_sequence", "rolling", "warm"),
         help="denoising order",
     )
     options.add_argument("--eta", type=float, help="DDIM's share of fresh noise, 0 to 1")

@@ -50,6 +50,19 @@ def test_a_step_with_the_true_v_lands_on_the_forward_process(level, fraction, se
     torch.testing.assert_close(stepped, schedule.add(x, noise, to), atol=1e-4, rtol=1e-4)
 
 
+@given(level=st.integers(0, 99), more=st.integers(0, 100), seed=st.integers(0, 2**31))
+def test_noise_can_be_added_in_two_goes(level, more, seed):
+    schedule = NoiseSchedule(100, "cosine")
+    generator = torch.Generator().manual_seed(seed)
+    x, some, other = torch.randn(3, 4000, 1, generator=generator).unbind(0)
+    k, to = torch.full((4000,), level), torch.full((4000,), min(100, level + more))
+    raised = schedule.raised(schedule.add(x, some, k), other, k, to)
+    signal_scale, noise_scale = schedule.scales(to)
+    rest = raised - signal_scale * x
+    torch.testing.assert_close(rest.std(), noise_scale[0, 0], atol=0.05, rtol=0.05)
+    assert float((rest * x).mean().abs()) < 0.1
+
+
 def test_a_stochastic_step_keeps_the_variance():
     schedule = NoiseSchedule(100, "cosine")
     generator = torch.Generator().manual_seed(0)

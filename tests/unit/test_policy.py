@@ -185,14 +185,15 @@ def test_a_plan_begins_with_what_is_decided_already_and_is_made_to_go_with_it(na
     assert not np.array_equal(plan(some)[count:], plan(other)[count:])
 
 
-def test_a_rolling_plan_is_one_token_long_and_costs_fewer_denoisings_from_the_second_on():
-    policy = make(matrix="rolling", every=8)
+@pytest.mark.parametrize(("matrix", "later"), [("rolling", 2), ("warm", 3)])
+def test_a_plan_that_is_carried_over_costs_fewer_denoisings_from_the_second_on(matrix, later):
+    policy = make(matrix=matrix, every=8)
     calls = []
     predict = policy._denoiser.predict
     policy._denoiser.predict = lambda *args: calls.append(0) or predict(*args)
     plans = play(policy, [1, 2, 3])
     assert [plan.shape for plan in plans] == [(8, 10)] * 3
-    assert len(calls) == 4 + 2 + 2
+    assert len(calls) == 4 + 2 * later
     assert np.array_equal(play(policy, [1, 2, 3])[-1], plans[-1])
 
 

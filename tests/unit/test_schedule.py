@@ -13,6 +13,7 @@ from df_policy.schedule import (
     matrix,
     pyramid,
     rolling,
+    warm,
 )
 
 HORIZON, STEPS, LAG = st.integers(1, 12), st.integers(1, 20), st.floats(0.0, 30.0)
@@ -55,6 +56,18 @@ def test_a_round_of_rolling_begins_as_the_one_before_ended_a_token_later(horizon
         assert (later[0] == [*rows[-1][1:], LEVELS]).all()
     assert (first[0] == LEVELS).all()
     assert len(later) - 1 == -(-steps // horizon)
+
+
+@given(horizon=HORIZON, steps=STEPS)
+def test_a_warm_round_leaves_out_the_row_of_pure_noise(horizon, steps):
+    first, later = warm(horizon, steps, LEVELS)
+    assert (first[0] == LEVELS).all()
+    for rows in (first, later):
+        assert rows[-1, 0] == 0
+        assert (rows[:-1, 0] > 0).all()
+    assert len(first) - len(later) == (steps > 1)
+    # What a round leaves is never noisier than where the next one begins: noise can be added.
+    assert (first[-1][1:] <= later[0][:-1]).all()
 
 
 def test_matrices_are_found_by_name():
