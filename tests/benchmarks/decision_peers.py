@@ -46,6 +46,7 @@ def main() -> int:
     as_shipped = trained.config.sampler
     ours: dict[str, SamplerConfig] = {
         "as shipped": as_shipped,
+        "horizon 1": replace(as_shipped, horizon=1),
         "rolling": replace(as_shipped, matrix="rolling", horizon=2),
     }
     taken: dict[str, list[float]] = {name: [] for name in (*ours, "release", "lerobot")}
