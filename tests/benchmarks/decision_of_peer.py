@@ -45,6 +45,7 @@ def lerobot(_folder):
         input_features=dict.fromkeys(cameras, image) | {"observation.state": numbers},
         output_features={"action": PolicyFeature(FeatureType.ACTION, (10,))},
         device="cpu",
+        pretrained_backbone_weights=None,  # what is random costs the same
     )
     policy = DiffusionPolicy(config).eval()
     batch = {name: torch.rand(1, 3, 96, 96) for name in cameras}
