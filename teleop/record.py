@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from df_policy.teleop.progress import RecordingProgress
     from df_policy.teleop.workers import Recorded
 
-DEVICES = "scripted, keyboard, gamepad, spacemouse, web, leader; topics: somebody else, over ROS 2"
+DEVICES = (
+    "scripted, keyboard, gamepad, spacemouse, web, leader; over ROS 2, topics: somebody else, and "
+    "guided: an arm that is led by hand"
+)
 FIRST_SEED = 1_000_000
 MOST_DROPS_IN_A_ROW = 50
 """So many failures one after the other are no accident: something is broken."""
@@ -158,7 +161,7 @@ def _record(options: argparse.Namespace) -> int:
     from df_policy.teleop.device import find
     from df_policy.teleop.progress import RecordingProgress
 
-    if options.device == "topics":
+    if options.device in topic_recording.NAMES:
         return topic_recording.run(options, _out(options))
     device = find("device", options.device, devices())
     make = find("task", options.task, tasks())

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from df_policy.ros_nodes.recorder_node import RecorderNode
 
 _SPIN_S = 0.02
+NAMES = ("topics", "guided")
+"""Devices that are recordings of this kind."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of a recording over topics."""
-    topics = parser.add_argument_group("--device topics: somebody else drives, over ROS 2")
+    topics = parser.add_argument_group(
+        "--device topics: somebody else drives, over ROS 2; guided: a person leads the arm"
+    )
     topics.add_argument(
         "--robot", default="", help="JSON file of the robot with its cameras, or a recording"
     )
@@ -36,12 +40,13 @@ def run(options: argparse.Namespace, out: Path) -> int:
         from df_policy.ros_nodes.hearing import hearing
     except ImportError as error:
         raise DfPolicyError(
-            f"expected ROS 2 for the device topics, got {error}; pip install 'df_policy[ros]', or "
-            "source ROS 2"
+            f"expected ROS 2 for the device {options.device}, got {error}; "
+            "pip install 'df_policy[ros]', or source ROS 2"
         ) from error
     from df_policy.processes import STOP_SIGNALS, stopping
 
     values: dict[str, Any] = {"out": str(out), "task": options.task, "robot": options.robot}
+    values |= {"guided": options.device == "guided", "operator": options.device}
     values |= {"camera_rate_hz": options.camera_rate, "use_sim_time": options.sim_time}
     with ExitStack() as stack:
         stop = stack.enter_context(stopping((*STOP_SIGNALS, signal.SIGHUP)))
