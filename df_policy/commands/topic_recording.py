@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, out: Path) -> int:
     with ExitStack() as stack:
         stop = stack.enter_context(stopping((*STOP_SIGNALS, signal.SIGHUP)))
         node, spin_once = stack.enter_context(hearing(values))
-        keys = _Keys(stack, options.episodes)
+        keys = _Keys(stack, options.episodes, options.aloud)
         while not (stop.is_set() or keys.quit or node.sink.asked >= options.episodes):
             spin_once(_SPIN_S)
             keys.serve(node)
@@ -63,12 +63,12 @@ def run(options: argparse.Namespace, out: Path) -> int:
 class _Keys:
     """The terminal: what is pressed, and what is shown."""
 
-    def __init__(self, stack: ExitStack, total: int) -> None:
+    def __init__(self, stack: ExitStack, total: int, aloud: bool) -> None:
         from df_policy.teleop.dashboard import Dashboard
         from df_policy.teleop.keyboard import HELP, Keyboard
         from df_policy.teleop.listener import Listener
 
-        self.quit, self._total, self._said = False, total, ""
+        self.quit, self._total, self._said, self._aloud = False, total, "", aloud
         keyboard, hints = Keyboard(moves=False), ""
         self._listener: Listener | None = None
         if sys.stdin.isatty():
@@ -95,5 +95,6 @@ class _Keys:
                 kept=sink.kept,
                 total=self._total,
                 waiting=sink.waiting,
+                aloud=self._aloud,
             )
             self._board.show(status, recorder.seen)
