@@ -60,7 +60,9 @@ def devices() -> dict[str, Device]:
     from df_policy.teleop.device import Device
 
     script = "a script that solves the simulated task"
-    return {"scripted": Device("scripted", script, _scripted, parallel=True), **hand_devices()}
+    others = {name: Device(name, about) for name, about in topic_recording.SUMMARIES.items()}
+    scripted = Device("scripted", script, _scripted, parallel=True)
+    return {"scripted": scripted, **hand_devices(), **others}
 
 
 def _scripted(environment: Environment) -> Operator:
@@ -161,9 +163,9 @@ def _record(options: argparse.Namespace) -> int:
     from df_policy.teleop.device import find
     from df_policy.teleop.progress import RecordingProgress
 
-    if options.device in topic_recording.NAMES:
-        return topic_recording.run(options, _out(options))
     device = find("device", options.device, devices())
+    if device.name in topic_recording.SUMMARIES:
+        return topic_recording.run(options, _out(options))
     make = find("task", options.task, tasks())
     out = _out(options)
     for name in ("episodes", "workers"):

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from df_policy.ros_nodes.recorder_node import RecorderNode
 
 _SPIN_S = 0.02
-NAMES = ("topics", "guided")
+SUMMARIES = {
+    "topics": "whoever commands a robot over ROS 2",
+    "guided": "an arm that is led by hand, over ROS 2",
+}
 """Devices that are recordings of this kind."""
 
 
