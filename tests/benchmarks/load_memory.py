@@ -27,7 +27,7 @@ from load_sequences import ours, record
 
 from df_policy.data.cache import load_cache
 
-FRAMES = 160
+FRAMES = 128
 """Of an episode; two of them are the smallest recording."""
 OBSERVATIONS, SECONDS = 64, 8.0
 
