@@ -141,8 +141,8 @@ def _build(store: EpisodeStore, place: Path, progress: Progress | None) -> None:
         free = shutil.disk_usage(partial).free
         if size > free:
             raise DfPolicyError(
-                f"expected {size / 1e9:.1f} GB free for decoded images in {place.parent}, got "
-                f"{free / 1e9:.1f}; make room or set {_CACHE_VARIABLE} to a folder elsewhere"
+                f"expected {size / 1e6:.0f} MB free for decoded images in {place.parent}, got "
+                f"{free / 1e6:.0f}; make room or set {_CACHE_VARIABLE} to a folder elsewhere"
             )
         _decode(store, partial, progress)
         for stale in place.parent.iterdir():

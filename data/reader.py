@@ -162,6 +162,8 @@ class EpisodeStore:
         Raises:
             DfPolicyError: if there is no such episode.
         """
+        if not len(self):
+            raise DfPolicyError(f"expected episodes in {self.path}, got none")
         if not 0 <= index < len(self):
             raise DfPolicyError(
                 f"expected an episode from 0 to {len(self) - 1} of {self.path}, got {index}"

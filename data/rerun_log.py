@@ -9,6 +9,7 @@ from df_policy.data.reader import EpisodeStore
 from df_policy.data.schema import image_column
 from df_policy.data.summary import ACTION_NAMES
 from df_policy.errors import DfPolicyError
+from df_policy.files import write_atomically
 
 if TYPE_CHECKING:
     import rerun
@@ -29,21 +30,42 @@ def show(store: EpisodeStore, index: int, path: Path | None) -> None:
         DfPolicyError: if rerun is not installed, there is no such episode, or it is damaged.
     """
     try:
-        import rerun
+        import rerun  # noqa: F401 - whether it is there
     except ImportError as error:
         raise DfPolicyError(
             f"expected rerun to show an episode, got {error}; pip install 'df_policy[view]', or "
             "name an .mp4 with --out"
         ) from error
+    store.bounds(index)
+    if path is not None:
+        write_atomically(path, lambda partial: _log(store, index, partial, path))
+    else:
+        _log(store, index, None, None)
+
+
+def _log(store: EpisodeStore, index: int, partial: Path | None, path: Path | None) -> None:
+    """All of an episode, into a file that stands in for `path`, or the viewer."""
+    import rerun
+
     first, end = store.bounds(index)
     log = rerun.RecordingStream("df_policy", recording_id=f"{store.path.name}-{index}")
     try:
-        if path is None:
+        if partial is None:
             log.spawn()
         else:
-            log.save(str(path))
+            log.save(str(partial))
+        _log_all(log, store, index, first, end)
     except (OSError, RuntimeError) as error:
         raise DfPolicyError(f"expected rerun to show {path or 'a window'}, got {error}") from error
+    finally:
+        log.disconnect()
+
+
+def _log_all(
+    log: rerun.RecordingStream, store: EpisodeStore, index: int, first: int, end: int
+) -> None:
+    import rerun
+
     label = store.label(index)
     words = (
         f"{store.header.task}, episode {index}: seed {label.seed}, "

@@ -23,7 +23,7 @@ from df_policy.checkpoint import Checkpoint, build_denoiser
 from df_policy.config import Config
 from df_policy.demonstrations import Demonstrations
 from df_policy.device import has_bfloat16, pick
-from df_policy.encoder import EncoderTask, as_input
+from df_policy.encoder import EncoderTask, InputMemory
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
 from df_policy.fit_config import FitConfig
@@ -83,6 +83,7 @@ class Training:
         data = check(data, config)
         self.data, self.config, self.folder, self.hooks = data, config, folder, hooks
         self.about = about | {"episodes": len(data.ends), "frames": len(data.action)}
+        self._inputs = InputMemory(self.device)
         self.watch = Stopwatch(folder / "state" / "minutes.txt")
         self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
         proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
@@ -110,7 +111,8 @@ class Training:
         return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.device)
 
     def _images(self, camera: str, rows: Rows) -> Tensor:
-        return as_input(torch.from_numpy(self.data.images[camera][rows]).to(self.device))
+        """As the encoder reads them; they hold until more of this camera are asked for."""
+        return self._inputs(camera, torch.from_numpy(self.data.images[camera][rows]))
 
     def _fit(
         self,

@@ -17,6 +17,9 @@ class RecorderNodeConfig:
     )
     robot: str = parameter("", "JSON file of a robot with its cameras, or a recording of it")
     operator: str = parameter("topics", "who drives, for the recording's header")
+    guided: bool = parameter(
+        False, "a person leads the arm by hand: its actions are where it is one period later"
+    )
     camera_rate_hz: float = parameter(0.0, "images a second; 0: one for each action")
     state_rate_hz: float = parameter(0.0, "joints and poses a second; 0: the robot's control rate")
     max_image_age_s: float = parameter(0.15, "no tick with an older image")

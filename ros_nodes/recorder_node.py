@@ -15,6 +15,7 @@ from typing import Any
 from df_policy.align import RobotStreams, Stream
 from df_policy.errors import DfPolicyError
 from df_policy.frames import JOINTS, TOOL, Action, camera_stream
+from df_policy.geometry import Pose
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
@@ -24,10 +25,11 @@ try:
     from rclpy.clock import Clock
     from rclpy.clock_type import ClockType
 
-    from df_policy.ros_nodes import convert, topics
+    from df_policy.ros_nodes import topics
     from df_policy.ros_nodes.intake import RobotIntake
     from df_policy.ros_nodes.managed import ManagedNode
     from df_policy.ros_nodes.running import run_node
+    from df_policy.ros_nodes.target_intake import TargetIntake
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
@@ -36,6 +38,10 @@ _MOST_WAITING = 20
 """Messages of a topic: a recorder that was held up for a while loses none."""
 _LONG_S = 3600.0
 """A robot holds its last target, however long ago it was told."""
+_COMMANDED = (
+    "somebody sends target_pose while the arm is led by hand: stop the sender; keep what was "
+    "recorded before, or drop it"
+)
 
 
 class RecorderNode(ManagedNode[RecorderNodeConfig]):
@@ -59,6 +65,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         """
         from df_policy import __version__
         from df_policy.data.writer import EpisodeWriter
+        from df_policy.teleop.actions import Commanded, Guided
         from df_policy.teleop.background import BackgroundSink
         from df_policy.teleop.listening import ListeningRecorder
 
@@ -78,8 +85,9 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         streams = RobotStreams(spec.cameras, *limits, periods)
         self._targets: Stream[Action] = Stream("target_pose", _LONG_S, 256)
         self._gripper_m: float | None = None
+        actions = Guided(streams) if config.guided else Commanded(self._targets)
         gather_ns = round(1e9 * config.gather_s)
-        self.recorder = ListeningRecorder(spec, streams, self._targets, self.sink, gather_ns)
+        self.recorder = ListeningRecorder(spec, streams, actions, self.sink, gather_ns)
         self.intake = RobotIntake(
             self,
             spec,
@@ -88,10 +96,8 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
             best_effort_images=config.best_effort_images,
             depth=_MOST_WAITING,
         )
-        topics.subscribe(self, topics.TARGET_GRIPPER, self._on_gripper, depth=_MOST_WAITING)
-        topics.subscribe(self, topics.TARGET_POSE, self._on_pose, depth=_MOST_WAITING)
+        self._heard = TargetIntake(self, self._on_pose, self._on_gripper, _MOST_WAITING)
         topics.subscribe(self, topics.NOTE, self._on_note)
-        self._bad_targets = 0
 
     def activate(self) -> None:
         """Take wishes."""
@@ -144,27 +150,17 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         response.message = json.dumps({"said": said, **held})
         return response
 
-    def _on_gripper(self, message: Any) -> None:
-        try:
-            self._gripper_m = convert.gripper_from(message)
-        except convert.BadMessageError as error:
-            self._refuse(error)
+    def _on_gripper(self, opening_m: float) -> None:
+        self._gripper_m = opening_m
 
-    def _on_pose(self, message: Any) -> None:
-        try:
-            stamp_ns, pose = convert.pose_from(message)
-        except convert.BadMessageError as error:
-            self._refuse(error)
-            return
-        if self._gripper_m is not None:
+    def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
+        if self.config.guided:
+            self.recorder.interrupt(_COMMANDED)
+        elif self._gripper_m is not None:
             self._targets.add(stamp_ns, Action(pose, self._gripper_m))
 
     def _on_note(self, message: Any) -> None:
         self.recorder.obey(Wish(Press.NOTE, str(message.data)), self._now_ns)
-
-    def _refuse(self, error: DfPolicyError) -> None:
-        self._bad_targets += 1
-        self.get_logger().warning(f"target skipped: {error}", throttle_duration_sec=2.0)
 
     def _finish(self) -> None:
         self.sink.drop()

@@ -12,12 +12,13 @@ from df_policy.ros_nodes import convert, topics
 
 
 class TargetIntake:
-    """Hears the two command topics for a node that moves a robot.
+    """Hears the two command topics for a node that moves a robot, or records what it is told.
 
     Args:
         node: who listens.
         on_pose: takes a tool target: its stamp [ns] and the pose.
         on_gripper: takes an opening [m].
+        depth: messages of each that may wait, if not as many as the table says.
     """
 
     def __init__(
@@ -25,12 +26,13 @@ class TargetIntake:
         node: Node,
         on_pose: Callable[[int, Pose], None],
         on_gripper: Callable[[float], None],
+        depth: int = 0,
     ) -> None:
         self._node, self._pose, self._gripper = node, on_pose, on_gripper
         self.bad = 0
         """Messages that were none."""
-        topics.subscribe(node, topics.TARGET_GRIPPER, self._on_gripper)
-        topics.subscribe(node, topics.TARGET_POSE, self._on_pose)
+        topics.subscribe(node, topics.TARGET_GRIPPER, self._on_gripper, depth=depth)
+        topics.subscribe(node, topics.TARGET_POSE, self._on_pose, depth=depth)
 
     def _on_pose(self, message: Any) -> None:
         try:

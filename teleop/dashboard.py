@@ -32,7 +32,10 @@ def no_note() -> str | None:
 
 
 class Dashboard:
-    """Draws in a thread of its own; see `status.Watcher`. It beeps when something is wrong.
+    """Draws in a thread of its own; see `status.Watcher`.
+
+    It beeps when something is wrong. Aloud, it also beeps when anything happens, and twice when an
+    episode has come to the disk.
 
     Where there is no terminal, it writes a line whenever something happens.
 
@@ -52,6 +55,7 @@ class Dashboard:
         self._console = console or Console(stderr=True)
         self._latest: tuple[Status, Mapping[str, Image]] = (Status(), {})
         self._said = ""
+        self._heard = Status()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="dashboard", daemon=True)
 
@@ -99,9 +103,10 @@ class Dashboard:
         return Group(*parts)
 
     def _beep(self, status: Status) -> None:
-        if status.problem and not self._said:
+        wrong, self._said = bool(status.problem and not self._said), status.problem
+        for _ in range(max(wrong, beeps(self._heard, status))):
             self._console.bell()
-        self._said = status.problem
+        self._heard = status
 
     def _say_what_is_new(self) -> None:
         status = self._latest[0]
@@ -109,6 +114,15 @@ class Dashboard:
         if line and line != self._said:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         self._said = line
+
+
+def beeps(before: Status, now: Status) -> int:
+    """How often to beep for what has happened since."""
+    if not now.aloud:
+        return 0
+    if now.kept > before.kept and before.aloud:
+        return 2
+    return int(bool(now.message) and now.message != before.message)
 
 
 def headline(status: Status) -> Text:

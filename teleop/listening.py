@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from df_policy.align import LateStreamError, RobotStreams, Stream
+from df_policy.align import LateStreamError, RobotStreams
 from df_policy.errors import DfPolicyError
-from df_policy.frames import UNKNOWN, Action, Arrival, Control, Frame, Observation
+from df_policy.frames import UNKNOWN, Arrival, Control, Frame, Observation
 from df_policy.robot import RobotSpec
+from df_policy.teleop.actions import Actions
 from df_policy.teleop.reading import Press, Wish
 from df_policy.teleop.recorder import Sink
 from df_policy.teleop.status import Stage, Status
@@ -26,15 +27,15 @@ class ListeningRecorder:
     """Turns streams into episodes, by the rule that a policy sees them by.
 
     The first images after the start begin a grid of times, one action period apart. At each, the
-    newest samples not after it make the observation, and the newest target before the next is the
-    action that was sent; requested was the same, for all that is known. A pause cuts the time in
-    which it lasts out of the stamps. A stream that stays away too long ends the episode's growth:
-    what was recorded before can be kept.
+    newest samples not after it make the observation, and `actions` say what the robot was told
+    before the next; requested was the same, for all that is known. A pause cuts the time in which
+    it lasts out of the stamps. A stream that stays away too long ends the episode's growth: what
+    was recorded before can be kept.
 
     Args:
         spec: the robot.
         streams: what it says; stamps by its clock.
-        targets: what it is told.
+        actions: what it is told, or where it is led.
         sink: takes the episodes.
         gather_ns: how long a tick waits for samples that are under way.
     """
@@ -43,11 +44,11 @@ class ListeningRecorder:
         self,
         spec: RobotSpec,
         streams: RobotStreams,
-        targets: Stream[Action],
+        actions: Actions,
         sink: Sink,
         gather_ns: int,
     ) -> None:
-        self._spec, self._streams, self._targets = spec, streams, targets
+        self._spec, self._streams, self._actions = spec, streams, actions
         self._sink, self._gather_ns = sink, gather_ns
         self._next_ns: int | None = None
         """The tick that comes next, by the robot's clock."""
@@ -105,13 +106,18 @@ class ListeningRecorder:
             except LateStreamError as late:
                 self._hurt(f"{late}: keep what was recorded before, or drop it")
 
+    def interrupt(self, problem: str) -> None:
+        """What was recorded before can be kept; nothing, where no episode is under way."""
+        if self.status.stage is Stage.RECORDING:
+            self._hurt(problem)
+
     def _start(self, now_ns: int) -> str:
         if self.status.problem:
             raise DfPolicyError(self.status.problem)
         if self.status.stage is Stage.RECORDING:
             raise DfPolicyError("expected no episode under way, got one: keep or drop it first")
         self._streams.check(now_ns)
-        self._target(now_ns)
+        self._actions.until(now_ns)
         self._wanted_ns = now_ns
         self._set(stage=Stage.RECORDING)
         return "recording"
@@ -148,8 +154,7 @@ class ListeningRecorder:
 
     def _settled(self, tick_ns: int) -> bool:
         """Whether nothing that still comes can change what is recorded up to this tick."""
-        told_ns = self._targets.newest_ns
-        return self._streams.settled(tick_ns) and told_ns is not None and told_ns >= tick_ns
+        return self._streams.settled(tick_ns) and self._actions.settled(tick_ns)
 
     def _tick(self, tick_ns: int) -> None:
         since = None if self._open is None else tick_ns - self._spec.period_ns
@@ -165,21 +170,12 @@ class ListeningRecorder:
 
     def _frame(self, seen: Observation, end_ns: int) -> Frame:
         """The observation, and what the robot was told until `end_ns`."""
-        told, age_ns = self._target(end_ns - 1)
+        told, age_ns = self._actions.until(end_ns)
         silent = age_ns > _SILENT_PERIODS * self._spec.period_ns
         received = (one.received_ns for one in seen.arrivals.values())
         self._received_ns = max(self._received_ns, *received)
         control = Control.NOBODY if silent else Control.DEVICE
         return Frame(self._shifted(seen), told, told, self._received_ns, control)
-
-    def _target(self, now_ns: int) -> tuple[Action, int]:
-        """The newest target not after now, and its age.
-
-        Raises:
-            LateStreamError: if there was none within a very long time.
-        """
-        sample = self._targets.at(now_ns)
-        return sample.value, now_ns - sample.stamp_ns
 
     def _shifted(self, seen: Observation) -> Observation:
         """With stamps that count from the episode's start."""

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from df_policy.teleop.progress import RecordingProgress
     from df_policy.teleop.workers import Recorded
 
-DEVICES = "scripted, keyboard, gamepad, spacemouse, web, leader; topics: somebody else, over ROS 2"
+DEVICES = (
+    "scripted, keyboard, gamepad, spacemouse, web, leader; over ROS 2, topics: somebody else, and "
+    "guided: an arm that is led by hand"
+)
 FIRST_SEED = 1_000_000
 MOST_DROPS_IN_A_ROW = 50
 """So many failures one after the other are no accident: something is broken."""
@@ -57,7 +60,9 @@ def devices() -> dict[str, Device]:
     from df_policy.teleop.device import Device
 
     script = "a script that solves the simulated task"
-    return {"scripted": Device("scripted", script, _scripted, parallel=True), **hand_devices()}
+    others = {name: Device(name, about) for name, about in topic_recording.SUMMARIES.items()}
+    scripted = Device("scripted", script, _scripted, parallel=True)
+    return {"scripted": scripted, **hand_devices(), **others}
 
 
 def _scripted(environment: Environment) -> Operator:
@@ -158,9 +163,9 @@ def _record(options: argparse.Namespace) -> int:
     from df_policy.teleop.device import find
     from df_policy.teleop.progress import RecordingProgress
 
-    if options.device == "topics":
-        return topic_recording.run(options, _out(options))
     device = find("device", options.device, devices())
+    if device.name in topic_recording.SUMMARIES:
+        return topic_recording.run(options, _out(options))
     make = find("task", options.task, tasks())
     out = _out(options)
     for name in ("episodes", "workers"):

@@ -41,6 +41,8 @@ class Status:
     waiting: int = 0
     """Frames that are not encoded yet."""
     rehearsal: bool = False
+    aloud: bool = False
+    """Whether to beep and speak of what happens."""
     policy: bool = False
     """Whether there is one to hand back to."""
 

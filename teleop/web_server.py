@@ -225,4 +225,5 @@ def described(status: Status) -> dict[str, Any]:
         "waiting": status.waiting,
         "rehearsal": status.rehearsal,
         "policy": status.policy,
+        "aloud": status.aloud,
     }

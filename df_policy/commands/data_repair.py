@@ -38,6 +38,9 @@ def main(argv: list[str]) -> int:
         print(f"{options.path}: filed an episode that was kept when the recorder was killed")
     with bar(f"verify {options.path}") as show:
         proof = verify(options.path, show)
+    if not proof.episodes and not proof.findings and not proof.notes:
+        print(f"{options.path}: whole, no episodes yet; there is nothing to repair")
+        return 0
     made = plan(proof, drop_broken=options.drop_broken)
     if not made.says:
         print(f"{options.path}: whole, {proof.episodes} episodes; there is nothing to repair")

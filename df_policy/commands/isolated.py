@@ -1,4 +1,7 @@
-"""Work on strangers' files in a process of its own, whose crash or greed costs nothing else."""
+"""Work of libraries that may crash, in a process of its own: it costs nothing else.
+
+They do so over damaged files, and one of them over a disk that is full.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ from df_policy.errors import DfPolicyError
 from df_policy.processes import die_with_parent
 
 _GB = 10**9
+_DAMAGED = (
+    "expected to read {what}, got a crash of the library that reads it ({name}); the file is "
+    "damaged, use a copy"
+)
 
 
 def console() -> Console:
@@ -40,13 +47,14 @@ def patience(seconds: float) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-def isolated(work: Callable[[], str], memory_gb: float, what: str) -> str:
+def isolated(work: Callable[[], str], memory_gb: float, what: str, crash: str = _DAMAGED) -> str:
     """What `work` returns, done in a child process.
 
     Args:
-        work: reads the file.
+        work: reads or writes the file.
         memory_gb: so much the child may use beyond what this process has.
         what: the file, for messages.
+        crash: what to say where a library crashes.
 
     Raises:
         DfPolicyError: if `work` raises it, runs out of memory, or a library crashes.
@@ -69,10 +77,7 @@ def isolated(work: Callable[[], str], memory_gb: float, what: str) -> str:
                 f"expected to read {what}, got no end of it; the file is damaged, or say a larger "
                 "--patience"
             ) from None
-        raise DfPolicyError(
-            f"expected to read {what}, got a crash of the library that reads it ({name}); "
-            "the file is damaged, use a copy"
-        ) from None
+        raise DfPolicyError(crash.format(what=what, name=name)) from None
     finally:
         if child.is_alive():
             child.join(5.0)

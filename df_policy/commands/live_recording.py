@@ -54,6 +54,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--web-name", action="append", default=[], help="a name by which browsers call the page"
     )
     hand.add_argument(
+        "--aloud",
+        action="store_true",
+        help="the terminal beeps when something happens, twice for an episode on the disk; the "
+        "page says it",
+    )
+    hand.add_argument(
         "--rerun", default="", metavar="FILE.rrd|live", help="show all of it in rerun, too"
     )
 
@@ -184,6 +190,7 @@ def _about(
         late=pace.late,
         waiting=writing.waiting,
         rehearsal=options.rehearse,
+        aloud=options.aloud,
     )
 
 

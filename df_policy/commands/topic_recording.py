@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from df_policy.ros_nodes.recorder_node import RecorderNode
 
 _SPIN_S = 0.02
+SUMMARIES = {
+    "topics": "whoever commands a robot over ROS 2",
+    "guided": "an arm that is led by hand, over ROS 2",
+}
+"""Devices that are recordings of this kind."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of a recording over topics."""
-    topics = parser.add_argument_group("--device topics: somebody else drives, over ROS 2")
+    topics = parser.add_argument_group(
+        "--device topics: somebody else drives, over ROS 2; guided: a person leads the arm"
+    )
     topics.add_argument(
         "--robot", default="", help="JSON file of the robot with its cameras, or a recording"
     )
@@ -36,17 +43,18 @@ def run(options: argparse.Namespace, out: Path) -> int:
         from df_policy.ros_nodes.hearing import hearing
     except ImportError as error:
         raise DfPolicyError(
-            f"expected ROS 2 for the device topics, got {error}; pip install 'df_policy[ros]', or "
-            "source ROS 2"
+            f"expected ROS 2 for the device {options.device}, got {error}; "
+            "pip install 'df_policy[ros]', or source ROS 2"
         ) from error
     from df_policy.processes import STOP_SIGNALS, stopping
 
     values: dict[str, Any] = {"out": str(out), "task": options.task, "robot": options.robot}
+    values |= {"guided": options.device == "guided", "operator": options.device}
     values |= {"camera_rate_hz": options.camera_rate, "use_sim_time": options.sim_time}
     with ExitStack() as stack:
         stop = stack.enter_context(stopping((*STOP_SIGNALS, signal.SIGHUP)))
         node, spin_once = stack.enter_context(hearing(values))
-        keys = _Keys(stack, options.episodes)
+        keys = _Keys(stack, options.episodes, options.aloud)
         while not (stop.is_set() or keys.quit or node.sink.asked >= options.episodes):
             spin_once(_SPIN_S)
             keys.serve(node)
@@ -58,12 +66,12 @@ def run(options: argparse.Namespace, out: Path) -> int:
 class _Keys:
     """The terminal: what is pressed, and what is shown."""
 
-    def __init__(self, stack: ExitStack, total: int) -> None:
+    def __init__(self, stack: ExitStack, total: int, aloud: bool) -> None:
         from df_policy.teleop.dashboard import Dashboard
         from df_policy.teleop.keyboard import HELP, Keyboard
         from df_policy.teleop.listener import Listener
 
-        self.quit, self._total, self._said = False, total, ""
+        self.quit, self._total, self._said, self._aloud = False, total, "", aloud
         keyboard, hints = Keyboard(moves=False), ""
         self._listener: Listener | None = None
         if sys.stdin.isatty():
@@ -90,5 +98,6 @@ class _Keys:
                 kept=sink.kept,
                 total=self._total,
                 waiting=sink.waiting,
+                aloud=self._aloud,
             )
             self._board.show(status, recorder.seen)

@@ -12,6 +12,7 @@ const padDown = new Set();   // buttons of the gamepad that are down
 let wishes = [];
 let shown = null;            // the number of the newest picture on the screen
 let socket = null;
+let heard = null;            // what was said aloud last
 
 const typing = () => document.activeElement === byId("words");
 const letGo = () => { held.clear(); touch.clear(); document.querySelectorAll(".pad i").forEach((i) => { i.style.transform = ""; }); };
@@ -91,7 +92,22 @@ byId("note").addEventListener("submit", (event) => {
 
 function problem(text) { byId("problem").textContent = text ? "robot holds: " + text : ""; byId("problem").hidden = !text; }
 
+// In the browser's own voice, if it has one. What is new cuts off what is old.
+function say(status) {
+  const before = heard;
+  heard = { message: status.message, problem: status.problem, kept: status.kept };
+  if (!status.aloud || !before || !window.speechSynthesis) return;
+  const words = [];
+  if (status.problem && !before.problem) words.push("the robot holds: " + status.problem);
+  if (status.message !== before.message) words.push(status.message);
+  if (status.kept > before.kept) words.push(`${status.kept} of ${status.total} on the disk`);
+  if (!words.length) return;
+  speechSynthesis.cancel();
+  speechSynthesis.speak(new SpeechSynthesisUtterance(words.join(". ")));
+}
+
 function show(status) {
+  say(status);
   byId("stage").textContent = status.rehearsal ? "rehearsal: " + status.stage : status.stage;
   byId("stage").className = status.stage;
   byId("driver").textContent = status.control === "nobody" ? "nobody drives" : status.control === "policy" ? "the policy drives" : "you drive";

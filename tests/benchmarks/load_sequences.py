@@ -34,7 +34,7 @@ from df_policy.data.reader import EpisodeStore
 from df_policy.data.schema import columns
 from df_policy.data.writer import EpisodeWriter
 from df_policy.demonstrations import Demonstrations
-from df_policy.encoder import as_input
+from df_policy.encoder import InputMemory
 from df_policy.robot import RobotSpec
 
 CAMERAS = {"front": (240, 320), "wrist": (240, 320)}
@@ -70,6 +70,7 @@ def ours(
 ) -> dict[str, Any]:
     """Windows as training reads them."""
     draw, proprioception = np.random.default_rng(seed), data.proprioception().astype(np.float32)
+    inputs = InputMemory(torch.device("cpu"))
     count, begin, cpu = 0, time.monotonic(), time.process_time()
     while count < 3 or time.monotonic() - begin < seconds:
         episode = int(draw.integers(len(data.ends)))
@@ -77,7 +78,7 @@ def ours(
         rows = np.arange(start, start + observations)
         images = {c: torch.from_numpy(found[rows]) for c, found in data.images.items()}
         if floats:
-            images = {camera: as_input(image) for camera, image in images.items()}
+            images = {camera: inputs(camera, image) for camera, image in images.items()}
         torch.from_numpy(proprioception[rows]), torch.from_numpy(data.action[rows])
         count += 1
     return {

@@ -67,6 +67,35 @@ def test_a_disk_that_fails_costs_the_open_episode(
     assert said[-1] == "whole"
 
 
+@pytest.mark.parametrize("form", ["robomimic", "aloha"])
+def test_an_export_to_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path: Path, form: str
+) -> None:
+    """HDF5 crashes the process that closes a file on a full disk."""
+    if not own_disks():
+        pytest.skip("needs the right to mount a disk (unshare -rm)")
+    world, folder = TinyWorld(), tmp_path / "disk"
+    folder.mkdir()
+    with EpisodeWriter.open(tmp_path / "a.zarr", SPEC, "tiny") as writer:
+        for seed in range(5):
+            run_episode(world, TinyOperator(world), seed, writer)
+    export = f"'{sys.executable}' -m df_policy data export '{tmp_path}/a.zarr' '{folder}/out'"
+    mount = f"mount -t tmpfs -o size=64k,nr_inodes=600 none '{folder}'"
+    words = f"{mount} && {export} --format {form}; ls -A '{folder}'"
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", words],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.stdout == "", "nothing is left there, and nothing is said to be made"
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"df_policy: expected to write {folder}/out, got ")
+    assert "make room on the disk" in last
+    assert "Traceback" not in done.stderr
+
+
 def test_a_right_that_is_lost_costs_the_open_episode(open_folder: Path) -> None:
     said = run([sys.executable, str(BAD_DISK), "denied", str(open_folder)])
     assert "Permission denied" in said[0]

@@ -252,6 +252,7 @@ def test_a_recording_below_a_file_is_refused_in_one_line(tmp_path: Path) -> None
     ("options", "message"),
     [
         (["--device", "scriptd"], "did you mean 'scripted'"),
+        (["--device", "guide"], "did you mean 'guided'"),
         (["--task", "fruitswap"], "did you mean 'fruit_swap'"),
         (["--episodes", "0"], "--episodes of at least 1"),
         (["--workers", "0"], "--workers of at least 1"),

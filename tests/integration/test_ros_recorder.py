@@ -58,6 +58,44 @@ class Lossy:
             self.line.publish(message)
 
 
+class Rough:
+    """A camera's line that loses images, holds them up, and whose stamps are not even.
+
+    Each image shows its number, and `stamps` tells when that was: nothing else need be believed.
+    """
+
+    def __init__(self, line, seed):
+        self.line, self.draw = line, np.random.default_rng(seed)
+        self.stamps, self.lost, self.held, self.left = {}, [], [], 0
+
+    def publish(self, message):
+        number = len(self.stamps)
+        even_ns = convert.stamp_of(message.header.stamp)
+        self.stamps[number] = even_ns + int(self.draw.integers(-PERIOD // 5, PERIOD // 5))
+        message.header.stamp = convert.time_of(self.stamps[number])
+        message.data = bytes([number % 251]) * len(message.data)
+        if self.left == 0 and self.draw.random() < 0.2:
+            self.left, self.how = int(self.draw.integers(1, 4)), self.draw.choice(["lost", "held"])
+        if self.left:
+            self.left -= 1
+            (self.lost if self.how == "lost" else self.held).append(
+                number if self.how == "lost" else message
+            )
+            return
+        for waiting in (*self.held, message):
+            self.line.publish(waiting)
+        self.held.clear()
+
+
+class Led(FakeWorld):
+    """A world whose arm somebody pushes, whatever it is told."""
+
+    def advance(self, target):
+        super().advance(target)
+        height = [0.0, 0.0, 1e-9 * 0.02 * (self.time_ns % 10**10)]
+        self.at = Action(Pose.of(HOME.tool.position_m + height, [1, 0, 0, 0]), 0.04)
+
+
 class Driver(Node):
     """Tells the robot a target at each of its ticks: how far it has come tells the time."""
 
@@ -215,3 +253,79 @@ def test_a_camera_that_dies_ends_the_episode_and_what_was_before_can_be_kept(ros
     store = stored(ros, recorder, path, 1)
     assert store.about["dropped"][0, 0] == 0
     assert not list(path.glob("*.partial"))
+
+
+def test_stalls_losses_and_jitter_never_mix_images_up(ros, tmp_path):
+    """Two cameras of their own roughness, three episodes: each image under its stamp."""
+    robot = tmp_path / "robot.json"
+    robot.write_text(json.dumps(asdict(SPEC)))
+    sim = ros.add(SimNode, lambda task: (FakeWorld(), {}), real_time_factor=3.0)
+    lines = {}
+    for number, (camera, (line, info)) in enumerate(sim._images_out.items()):
+        lines[camera] = Rough(line, number)
+        sim._images_out[camera] = (lines[camera], info)
+    driver = ros.add(Driver)
+    patience = {"gather_s": 1.0, "max_image_age_s": 0.7}
+    about = {"out": str(tmp_path / "a.zarr"), "robot": str(robot), "task": "tiny"}
+    recorder = ros.add(RecorderNode, use_sim_time=True, **about, **patience)
+    ros.spin_until(lambda: len(driver.told) > 60 and min(map(len, map(_sent, lines.values()))) > 9)
+    for episode in range(3):
+        call(ros, recorder, Press.START)
+        grow(ros, recorder, 25)
+        call(ros, recorder, Press.DROP if episode == 1 else Press.KEEP)
+    store = stored(ros, recorder, tmp_path / "a.zarr", 2)
+    injected = 0
+    for index in range(2):
+        arrays = store.episode(index).arrays
+        origin = None
+        for place, (camera, line) in enumerate(lines.items()):
+            shown = arrays[f"image_{camera}"]
+            assert (shown == shown[:, :1, :1, :1]).all(), "one image is of one number"
+            stamps = arrays[f"image_{camera}_stamp_ns"]
+            known = [n for n in line.stamps if n not in line.lost]
+            if origin is None:  # all frames of both cameras must agree on it
+                first = [line.stamps[n] for n in known if n % 251 == shown[0, 0, 0, 0]]
+                (origin,) = (stamp - int(stamps[0]) for stamp in first)
+            ticks = origin + arrays["stamp_ns"]
+            newest = [
+                max((line.stamps[n], n) for n in known if line.stamps[n] <= t) for t in ticks
+            ]
+            assert stamps.tolist() == [stamp - origin for stamp, _ in newest]
+            assert shown[:, 0, 0, 0].tolist() == [n % 251 for _, n in newest]
+            lost = [n for n in line.lost if newest[0][1] < n < newest[-1][1]]
+            assert store.about["dropped"][index, place] == len(lost)
+            stale = sum(a == b for a, b in zip(newest[1:], newest, strict=False))
+            assert store.about["late"][index, 1 + place] == stale
+            injected += len(lost)
+        assert store.about["dropped"][index, 2:].tolist() == [0, 0]
+    assert injected > 5
+
+
+def _sent(line):
+    return [number for number in line.stamps if number not in line.lost]
+
+
+def test_an_arm_that_is_led_by_hand_is_recorded_where_it_went(ros, tmp_path):
+    robot = tmp_path / "robot.json"
+    robot.write_text(json.dumps(asdict(SPEC)))
+    ros.add(SimNode, lambda task: (Led(), {}), real_time_factor=2.0)
+    about = {"out": str(tmp_path / "a.zarr"), "robot": str(robot), "operator": "guided"}
+    recorder = ros.add(
+        RecorderNode, use_sim_time=True, guided=True, task="tiny", gather_s=0.5, **about
+    )
+    ros.spin_until(lambda: call(ros, recorder, Press.START)[0])
+    grow(ros, recorder, 12)
+    assert call(ros, recorder, Press.KEEP)[0]
+    call(ros, recorder, Press.START)
+    grow(ros, recorder, 3)
+    driver = ros.add(Driver)
+    ros.spin_until(lambda: recorder.recorder.status.stage is Stage.PAUSED, 30.0)
+    assert "somebody sends target_pose" in recorder.recorder.status.problem
+    driver.silent = True
+    assert call(ros, recorder, Press.DROP)[0]
+    arrays = stored(ros, recorder, tmp_path / "a.zarr", 1).episode(0).arrays
+    assert np.diff(arrays["tool_position"][:, 2]).min() > 1e-3
+    assert np.array_equal(arrays["action"][:-1, :3], arrays["tool_position"][1:])
+    assert np.array_equal(arrays["action"], arrays["action_requested"])
+    assert set(arrays["action"][:, 9].tolist()) == {np.float32(0.04)}
+    assert set(arrays["control"]) == {int(Control.DEVICE)}

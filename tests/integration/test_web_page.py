@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +71,15 @@ class WatchedWorld(TinyWorld):
 class Recording:
     """The whole recorder in a thread, at its pace, one episode after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, aloud: bool = False) -> None:
         self.page = WebPage(port=0)
         self.world, self.memory = WatchedWorld(), Memory()
         self.episodes: list[Recorded] = []
         self._end = threading.Event()
         self._listener = Listener(self.page)
         watchers = [self.page, self.memory]
-        self._person = Person(self._listener.read, SPEC, Handling(), watchers)
+        about = partial(replace, aloud=aloud)
+        self._person = Person(self._listener.read, SPEC, Handling(), watchers, about=about)
         self._thread = threading.Thread(target=self._record)
 
     def __enter__(self) -> Recording:
@@ -227,6 +230,22 @@ def test_a_gamepad_drives_and_presses(browser: Any, recording: Recording) -> Non
     until(lambda: moved(recording)[1] < -0.03, "right", page)
     page.evaluate("pad.axes[0] = 0; pad.buttons[0].pressed = true")
     until(lambda: recording.kept, "kept", page)
+
+
+def test_aloud_the_page_says_what_happens(browser: Any) -> None:
+    """Headless browsers have no voice: what is handed to it is noted."""
+    noting = "speechSynthesis.speak = (words) => { (window.said ||= []).push(words.text); };"
+    with Recording(aloud=True) as recording:
+        context = browser.new_context()
+        context.add_init_script(noting)
+        page = context.new_page()
+        page.goto(recording.page.address)
+        until(lambda: page.text_content("#stage") == "ready", "ready", page)
+        for key, word in (("Enter", "recording"), ("Space", "paused")):
+            page.keyboard.press(key)
+            until(lambda w=word: w in (page.evaluate("window.said") or []), word, page)  # type: ignore[misc]
+        assert page.evaluate("window.said") == ["recording", "paused"]
+        context.close()
 
 
 def test_a_hidden_page_moves_nothing(browser: Any, recording: Recording) -> None:

@@ -107,6 +107,32 @@ def test_repair_writes_nothing_until_it_is_told_where(
     assert content(tmp_path / "a.backup1.zarr") == before
 
 
+def test_a_recording_without_episodes_is_whole_and_says_that_it_is_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = record(tmp_path / "a.zarr", [])
+    assert data.main(["verify", str(path)]) == 0
+    assert data.main(["repair", str(path)]) == 0
+    assert "nothing to repair" in capsys.readouterr().out
+    for words in (["view", "--out", str(tmp_path / "a.mp4")], ["info"], ["stats"]):
+        with pytest.raises(DfPolicyError, match=r"expected episodes in .*a\.zarr, got none"):
+            data.main([words[0], str(path), *words[1:]])
+
+
+def test_a_rerun_file_appears_whole_or_not_at_all(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rerun", reason="pip install '.[view]'")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no more room")
+
+    monkeypatch.setattr("df_policy.data.rerun_log._log_pictures", broken)
+    with pytest.raises(DfPolicyError, match="got no more room"):
+        data.main(["view", str(path), "--out", str(tmp_path / "made" / "a.rrd")])
+    assert list((tmp_path / "made").iterdir()) == []
+
+
 def test_info_tells_what_is_there(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data.main(["info", str(path)]) == 0
     shown = " ".join(capsys.readouterr().out.split())

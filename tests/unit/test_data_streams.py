@@ -39,14 +39,14 @@ def quick() -> Iterator[None]:
         yield
 
 
-def streams_of(stamps: dict[str, dict[int, int]]) -> RobotStreams:
+def streams_of(stamps: dict[str, dict[int, int]], brighter: int = 0) -> RobotStreams:
     """Streams with these samples: camera -> number -> stamp; each image is of its number."""
     period = 1e-9 * PERIOD_NS
     periods = {"image_front": period, "image_wrist": period, "joints": 0.1, "tool": 0.1}
     streams = RobotStreams(SPEC.cameras, 9.0, 0.15, periods)
     for camera, known in stamps.items():
         for number, stamp in known.items():
-            image = np.full((*SPEC.cameras[camera], 3), number, np.uint8)
+            image = np.full((*SPEC.cameras[camera], 3), number + brighter, np.uint8)
             streams.images[camera].add(stamp, image, WALL_NS + stamp + 2_000_000)
     for tick in range(TICKS + 1):
         stamp = tick * SPEC.period_ns
@@ -65,26 +65,33 @@ def test_stamps_and_counts_are_those_injected(dropped, jitter, stall) -> None:
     lost = dropped | set(range(stall[0], min(sum(stall), SAMPLES)))
     at = {k: k * PERIOD_NS + (jitter[k] if k else 0) for k in range(SAMPLES)}
     front = {k: stamp for k, stamp in at.items() if k not in lost}
-    streams = streams_of({"front": front, "wrist": {k: k * PERIOD_NS for k in range(SAMPLES)}})
+    wrist = {k: k * PERIOD_NS for k in range(SAMPLES)}
+    episodes = [streams_of({"front": front, "wrist": wrist}, brighter) for brighter in (0, 100)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.zarr"
         with EpisodeWriter.open(path, SPEC, "tiny") as writer:
-            before = None
-            for tick in range(TICKS):
-                now = tick * SPEC.period_ns
-                seen = streams.observe(now, before)
-                hold = Action(seen.tool, seen.gripper_m)
-                writer.append(Frame(seen, hold, hold, WALL_NS + now))
-                before = now
-            writer.keep(0)
+            for seed, streams in enumerate(episodes):
+                before = None
+                for tick in range(TICKS):
+                    now = tick * SPEC.period_ns
+                    seen = streams.observe(now, before)
+                    hold = Action(seen.tool, seen.gripper_m)
+                    writer.append(Frame(seen, hold, hold, WALL_NS + now))
+                    before = now
+                writer.keep(seed)
         proof, store = verify(path), EpisodeStore.open(path)
-        arrays, about = store.episode(0).arrays, store.about
+        arrays, after, about = store.episode(0).arrays, store.episode(1).arrays, store.about
     assert (proof.findings, proof.notes) == ((), ())
+    for name, rows in arrays.items():
+        is_image = name in ("image_front", "image_wrist")
+        assert np.array_equal(after[name], rows + 100 if is_image else rows), name
+    assert np.array_equal(*about["dropped"])
+    assert np.array_equal(*about["late"])
     ticks = arrays["stamp_ns"]
     seen_front = [max(k for k in front if front[k] <= tick) for tick in ticks]
     for camera, known, numbers in (
         ("front", front, seen_front),
-        ("wrist", {k: k * PERIOD_NS for k in range(SAMPLES)}, None),
+        ("wrist", wrist, None),
     ):
         shown = arrays[f"image_{camera}"][:, 0, 0, 0]
         stamps = arrays[f"image_{camera}_stamp_ns"]

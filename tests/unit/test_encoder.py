@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from df_policy.config import EncoderConfig
-from df_policy.encoder import EncoderTask, ImageEncoder, as_input
+from df_policy.encoder import EncoderTask, ImageEncoder, InputMemory, as_input
 
 CONFIG = EncoderConfig(latent=8, channels=(8, 8, 8))
 
@@ -12,6 +12,19 @@ CONFIG = EncoderConfig(latent=8, channels=(8, 8, 8))
 def test_images_are_centred():
     images = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 2, 1).expand(1, 1, 2, 3)
     assert as_input(images).unique().tolist() == [-0.5, 0.5]
+
+
+def test_memory_that_is_used_again_gives_the_very_same_inputs():
+    inputs, generator = InputMemory(torch.device("cpu")), torch.Generator().manual_seed(0)
+    places = set()
+    for count in (5, 3, 5):
+        images = torch.randint(256, (count, 32, 48, 3), dtype=torch.uint8, generator=generator)
+        found = inputs("front", images)
+        assert torch.equal(found, as_input(images))
+        places.add(found.data_ptr())
+    assert len(places) == 1
+    larger = inputs("front", torch.zeros(2, 64, 48, 3, dtype=torch.uint8))
+    assert larger.shape == (2, 3, 64, 48)
 
 
 def test_a_latent_has_its_width_and_the_size_must_fit():

@@ -18,7 +18,7 @@ from tiny_world import SPEC, TinyWorld
 
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Control
-from df_policy.teleop.dashboard import Dashboard, headline
+from df_policy.teleop.dashboard import Dashboard, beeps, headline
 from df_policy.teleop.pictures import jpeg, letters, shrunk
 from df_policy.teleop.rerun_view import RerunView
 from df_policy.teleop.status import Stage, Status
@@ -72,6 +72,17 @@ def test_a_terminal_shows_pictures_and_beeps_once_for_each_trouble() -> None:
     assert "note: half a no_" in written.getvalue()
     assert "robot holds: gone" in written.getvalue()
     assert written.getvalue().count("\a") == 1
+
+
+def test_aloud_it_beeps_when_something_happens_and_twice_for_an_episode_on_the_disk() -> None:
+    said = (("", 4), ("recording", 4), ("recording", 4), ("kept", 4), ("kept", 5), ("", 5))
+    for aloud, wanted in ((True, [0, 1, 0, 1, 2, 0]), (False, [0] * 6)):
+        before, heard = Status(), []
+        for message, kept in said:
+            now = Status(message=message, kept=kept, aloud=aloud)
+            heard.append(beeps(before, now))
+            before = now
+        assert heard == wanted
 
 
 def test_a_log_file_gets_a_line_when_something_happens() -> None:
