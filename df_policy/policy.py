@@ -178,7 +178,7 @@ class Policy:
         shape = (len(left), self.horizon, left.shape[-1])
         noise = torch.randn(shape, generator=self._generator, device=self._device)
         rows = (self._carried[-1, 1:], self._carried[0, :-1])
-        levels, to = (torch.from_numpy(row).to(self._device) for row in rows)
+        levels, to = (torch.from_numpy(r).to(self._device).expand(len(left), -1) for r in rows)
         raised = self._schedule.raised(left, noise[:, :-1], levels, to)
         return torch.cat([raised, noise[:, -1:]], dim=1)
 
