@@ -68,8 +68,8 @@ class Memory:
         """Camera -> tokens since it was believed; the levels of what is taken tell."""
         self.foreseen: Tensor | None = None
         """The next token as the plan in force has it; nothing before the first plan."""
-        self.unfinished: tuple[Tensor, Tensor] | None = None
-        """What the plans before left, and its levels, where plans are carried over."""
+        self.unfinished: Tensor | None = None
+        """What the plans before left partly denoised, where plans are carried over."""
 
     def read(self, x: Float[Tensor, "1 d"], doubts: Mapping[str, int]) -> None:
         """Remember a token, each camera's part at the level at which it is believed.

@@ -155,7 +155,7 @@ class Policy:
         denoiser, known = memory.known(self.sampler.samples)
         matrix, begin, width = self._matrix, None, self._codec.width
         if memory.unfinished is not None:
-            matrix, begin = self._carried, self._carry(*memory.unfinished)
+            matrix, begin = self._carried, self._carry(memory.unfinished)
         tokens = sample(
             denoiser,
             self._schedule,
@@ -170,17 +170,15 @@ class Policy:
         )
         if self.sampler.matrix not in CARRIED:
             return tokens
-        memory.unfinished = tokens[:, 1:], torch.from_numpy(matrix[-1, 1:]).to(self._device)
+        memory.unfinished = tokens[:, 1:]
         return tokens[:, :1]
 
-    def _carry(self, left: Tensor, levels: Tensor) -> Tensor:
-        """What a plan left at these levels, as the next one begins with it: a token more."""
-        noise = torch.randn(
-            (len(left), self.horizon, left.shape[-1]),
-            generator=self._generator,
-            device=self._device,
-        )
-        to = torch.from_numpy(self._carried[0, :-1]).to(self._device)
+    def _carry(self, left: Tensor) -> Tensor:
+        """What a plan left partly denoised, as the next one begins with it: a token more."""
+        shape = (len(left), self.horizon, left.shape[-1])
+        noise = torch.randn(shape, generator=self._generator, device=self._device)
+        rows = (self._carried[-1, 1:], self._carried[0, :-1])
+        levels, to = (torch.from_numpy(r).to(self._device).expand(len(left), -1) for r in rows)
         raised = self._schedule.raised(left, noise[:, :-1], levels, to)
         return torch.cat([raised, noise[:, -1:]], dim=1)
 
@@ -191,19 +189,19 @@ class Policy:
         Raises:
             DfPolicyError: as `plan`.
         """
-        self._remember(observation, executed)
+        memory, _ = self._remember(observation, executed)
+        memory.unfinished = None  # it begins with a token that has gone by
 
     def trace(self) -> Trace:
         """What the last call left behind."""
         token = self._memories[(self._calls - 1) % len(self._memories)].newest
         if token is None:
             return Trace(b"", b"")
-        seen = enumerate(memory.foreseen for memory in self._memories)
-        foreseen = {number: x for number, x in seen if x is not None}
-        sent = torch.from_numpy(np.stack(list(self._sent)))
-        return traces.pack(
-            token, traces.Rest(self._calls, sent, self._generator.get_state(), foreseen)
-        )
+        each = tuple(enumerate(self._memories))
+        foreseen = {n: m.foreseen for n, m in each if m.foreseen is not None}
+        unfinished = {n: m.unfinished for n, m in each if m.unfinished is not None}
+        sent, state = torch.from_numpy(np.stack(list(self._sent))), self._generator.get_state()
+        return traces.pack(token, traces.Rest(self._calls, sent, state, foreseen, unfinished))
 
     @torch.inference_mode()
     def recall(self, tokens: Sequence[bytes], rest: bytes) -> None:
@@ -225,6 +223,8 @@ class Policy:
                 self._memories[call % len(self._memories)].take(token)
             for number, x in state.foreseen.items():
                 self._memories[number].foreseen = x
+            for number, x in state.unfinished.items():
+                self._memories[number].unfinished = x
             self._generator.set_state(state.generator)
         except (IndexError, RuntimeError) as error:
             raise DfPolicyError(

@@ -15,6 +15,8 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _REAL_TIME = 40
 """Below that of ros2_control's loop, and of libfranka's, which must not wait for ours."""
+_LONGEST_S, _HUNG_S = 0.5, 2.0
+"""Of computing with real-time priority without a pause: then it is taken away; then it ends."""
 _BEHIND, _LAST = 10, 19
 """Niceness to add, which leaves a tenth of an ordinary share, and the most that there is."""
 
@@ -61,18 +63,34 @@ def stopping(numbers: Sequence[signal.Signals] = STOP_SIGNALS) -> Iterator[Stop]
 def come_first(priority: int = _REAL_TIME) -> bool:
     """Linux: real-time priority for this thread; whether the user may have it (`ulimit -r`).
 
-    Threads and processes that it starts later do not inherit it.
+    Threads and processes that it starts later do not inherit it. It is lost by computing without
+    a pause, which could leave nothing of a machine to anybody else. For the main thread alone.
 
     Args:
         priority: 1 to 99.
     """
     if sys.platform != "linux":
         return False
+    import resource
+
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
     except PermissionError:
         return False
+    signal.signal(signal.SIGXCPU, _give_way)
+    most = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+    hung = round(_HUNG_S * 1e6)
+    hung = hung if most == resource.RLIM_INFINITY else min(hung, most)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (min(round(_LONGEST_S * 1e6), hung), hung))
     return True
+
+
+def _give_way(_number: int, _frame: FrameType | None) -> None:
+    """Handler for SIGXCPU: be as everyone else from now on."""
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.write(2, b"df_policy: computed for too long without a pause: no real-time priority\n")
 
 
 def step_back() -> None:

@@ -27,13 +27,15 @@ class Rest:
     """State of all randomness."""
     foreseen: Mapping[int, Float[Tensor, "1 d"]]
     """Number of a memory -> the next token that it expects."""
+    unfinished: Mapping[int, Float[Tensor, "n t d"]]
+    """Number of a memory -> what its plans left partly denoised."""
 
 
 def pack(token: Remembered, rest: Rest) -> Trace:
     """Both as bytes."""
-    foreseen = {f"foreseen.{number}": x.contiguous() for number, x in rest.foreseen.items()}
-    calls = torch.tensor(rest.calls)
-    values = {"calls": calls, "sent": rest.sent, "generator": rest.generator, **foreseen}
+    values = {"calls": torch.tensor(rest.calls), "sent": rest.sent, "generator": rest.generator}
+    values |= {f"foreseen.{number}": x.contiguous() for number, x in rest.foreseen.items()}
+    values |= {f"left.{number}": x.contiguous() for number, x in rest.unfinished.items()}
     read = {"x": token.x.contiguous(), "level": token.level.contiguous()}
     return Trace(save(read), save(values))
 
@@ -50,12 +52,16 @@ def unpack(
         parts = [load(token) for token in tokens]
         remembered = [Remembered(p["x"].to(device), p["level"].to(device)) for p in parts]
         values = load(rest)
-        foreseen = {
-            int(name.removeprefix("foreseen.")): x.to(device)
-            for name, x in values.items()
-            if name.startswith("foreseen.")
-        }
-        found = Rest(int(values["calls"]), values["sent"], values["generator"], foreseen)
+        foreseen, left = (
+            {
+                int(name.removeprefix(kind)): x.to(device)
+                for name, x in values.items()
+                if name.startswith(kind)
+            }
+            for kind in ("foreseen.", "left.")
+        )
+        calls = int(values["calls"])
+        found = Rest(calls, values["sent"], values["generator"], foreseen, left)
     except (SafetensorError, KeyError, ValueError) as error:
         raise DfPolicyError(
             f"expected what a policy remembered, got something else: {error}; start it anew"

@@ -35,7 +35,7 @@ class Commander:
         gate: what every target passes.
         tick_ns: time between two targets.
         dead_man_s: how old the last `dead_man` that was true may be; 0: none is needed.
-        listen: hears of each message that goes out.
+        listen: hears of each message that goes out, or comes from the dead-man switch.
     """
 
     def __init__(
@@ -160,6 +160,7 @@ class Commander:
 
     def _on_dead_man(self, message: Any) -> None:
         self._pressed_s = time.monotonic() if message.data else None
+        self._listen(topics.DEAD_MAN, message)
 
     def _on_stop(self, _request: Any, response: Any) -> Any:
         self._gate.stop(f"stopped by {topics.SAFETY_STOP.name}")
@@ -184,7 +185,7 @@ def rivals(node: Node, allowed: int) -> str:
         allowed: senders of each command that there may be.
     """
     for topic in _COMMANDS:
-        if node.count_publishers(topic.name) > allowed:
+        if node.count_publishers(node.resolve_topic_name(topic.name)) > allowed:
             found = node.get_publishers_info_by_topic(topic.name)
             names = sorted(f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in found)
             return f"expected one sender of {topic.name}, got {len(names)}: {', '.join(names)}"

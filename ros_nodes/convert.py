@@ -59,12 +59,20 @@ def pose_message(stamp_ns: int, pose: Pose) -> PoseStamped:
     return message
 
 
-def pose_from(message: PoseStamped) -> tuple[int, Pose]:
+def pose_from(message: PoseStamped, frame: str | None = FRAME) -> tuple[int, Pose]:
     """Stamp and pose.
 
+    Args:
+        message: one that names no frame is taken to be in `frame`.
+        frame: expected; None for any.
+
     Raises:
-        BadMessageError: if a number is not finite or the quaternion has no length.
+        BadMessageError: if it is in another frame, a number is not finite or the quaternion has
+            no length.
     """
+    got = message.header.frame_id.removeprefix("/")
+    if frame is not None and got not in ("", frame):
+        raise BadMessageError(f"expected a pose in the frame {frame}, got one in {got}")
     point, quat = message.pose.position, message.pose.orientation
     try:
         pose = Pose.of([point.x, point.y, point.z], [quat.x, quat.y, quat.z, quat.w])

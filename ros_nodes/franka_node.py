@@ -66,7 +66,7 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._target: Pose | None = None
         self._was_driven = False
         self._publish_to()
-        self._timer = self.create_timer(1.0 / self.config.rate_hz, self._tick)
+        self._timer = self.ticker(1.0 / self.config.rate_hz, self._tick)
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(1.0, self._report, clock=wall)
         self.get_logger().info(

@@ -87,7 +87,7 @@ class RosLeader:
 
     def _pose(self, message: PoseStamped) -> None:
         try:
-            _, pose = convert.pose_from(message)
+            _, pose = convert.pose_from(message, frame=None)  # that of the leader's own base
         except convert.BadMessageError:
             self.bad += 1
             return

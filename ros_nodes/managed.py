@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from lifecycle_msgs.msg import State
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
 
 from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes.params import declare, on_change
@@ -76,6 +80,17 @@ class ManagedNode(LifecycleNode, Generic[C]):
     def full_name(self) -> str:
         """With the namespace: two robots' nodes are told apart by it."""
         return str(self.get_fully_qualified_name()).lstrip("/")
+
+    def ticker(
+        self, period_s: float, tick: Callable[[], None], group: CallbackGroup | None = None
+    ) -> Timer:
+        """A timer by simulated time where that is used, else by a clock that nobody sets.
+
+        ROS's own would stand still for as long as this machine's clock is set back.
+        """
+        simulated = bool(self.get_parameter("use_sim_time").value)
+        clock = None if simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        return self.create_timer(period_s, tick, group, clock)
 
     def start(self) -> None:
         """Become active, without a lifecycle manager.

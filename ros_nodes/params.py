@@ -9,6 +9,8 @@ from typing import Any, TypeVar, get_type_hints
 from df_policy.errors import DfPolicyError, nearest
 
 C = TypeVar("C")
+ENDLESS = 1e9
+"""No second, hertz, metre or share is as many; nanoseconds of it still are a number."""
 OWN_OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 """Parameters, and beginnings of parameters, that each node has without our doing."""
 
@@ -48,6 +50,8 @@ def field_kinds(config: type) -> dict[str, type]:
 
 def _cast(name: str, value: object, kind: type) -> object:
     """`value` as the field wants it; a whole number does for a float."""
+    if kind is float and isinstance(value, int | float) and not abs(value) < ENDLESS:
+        raise DfPolicyError(f"expected a finite number for parameter '{name}', got {value}")
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

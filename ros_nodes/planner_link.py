@@ -10,7 +10,7 @@ import math
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from df_policy.errors import DfPolicyError
@@ -218,20 +218,28 @@ class PlannerLink:
             return
         self._slots.clear()
         self._free = set(range(SLOTS))
-        jobs, self._unanswered = list(self._unanswered), deque()
-        session = self._session
-        if session is not None and session.rest:
-            tokens = list(session.tokens)
-            at_once = max(1, PACKET // 2 // max(map(len, tokens)))
-            parts = [tokens[n : n + at_once] for n in range(0, len(tokens), at_once)]
-            for index, part in enumerate(parts):
-                rest = session.rest if index == len(parts) - 1 else b""
-                recall = Recall(session.number, part, rest)
+        try:
+            for recall in self._recalls():
                 self._listen(recall)
                 self._channel.send(self._channel.pack(recall))
-        for job in jobs:
-            self._unanswered.append(job)
+        except PlannerGoneError:
+            self._bury(self._how())
+        for job in self._unanswered:
+            if self.down:  # it died already: the next one gets them
+                return
             self._send(job)
+
+    def _recalls(self) -> Iterator[Recall]:
+        """What the dead one remembered, in parts that fit into a packet."""
+        session = self._session
+        if session is None or not session.rest:
+            return
+        tokens = list(session.tokens)
+        at_once = max(1, PACKET // 2 // max(map(len, tokens)))
+        for begin in range(0, len(tokens), at_once):
+            last = begin + at_once >= len(tokens)
+            part = tokens[begin : begin + at_once]
+            yield Recall(session.number, part, session.rest if last else b"")
 
     def _watch(self) -> None:
         """Kill a planner that hangs; start one in place of a dead one, later each time."""

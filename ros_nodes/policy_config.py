@@ -8,6 +8,9 @@ from df_policy.costs import read, write
 from df_policy.ros_nodes.graph import IMAGE_AGE_S, PLAN_AGE_S, STATE_AGE_S
 from df_policy.ros_nodes.params import autostart, parameter
 
+MOST_SEED = 1 << 62
+"""Each start adds one, and all of them go into eight bytes."""
+
 
 @dataclass(frozen=True)
 class PolicyNodeConfig:
@@ -41,6 +44,8 @@ class PolicyNodeConfig:
         for name in ("max_image_age_s", "max_state_age_s", "max_plan_age_s", "gather_s"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"expected {name} above 0, got {getattr(self, name)}")
+        if abs(self.seed) >= MOST_SEED:
+            raise ValueError(f"expected a seed below {MOST_SEED}, got {self.seed}")
         if self.threads < 1 or self.every < 0 or self.inject_delay_ms < 0.0:
             raise ValueError(
                 "expected threads of at least 1, every and inject_delay_ms of at least 0, got "

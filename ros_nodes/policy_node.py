@@ -130,7 +130,7 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
     def activate(self) -> None:
         """Appear on the command topics, and tick."""
         self._commands.open()
-        self._timer = self.create_timer(
+        self._timer = self.ticker(
             1.0 / self.config.rate_hz, self._tick, MutuallyExclusiveCallbackGroup()
         )
         self.get_logger().info(f"ready to drive {self._spec.name}: call {topics.START.name}")
@@ -265,8 +265,9 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
             self._warn_of_slow_control()
         if self._log is not None:
             values["log_left_out"] = self._log.left_out
+            values["log_problem"] = self._log.problem or "none"
         values |= self._commands.report()
-        problem = self._commands.stopped or self._reason
+        problem = self._commands.stopped or self._reason or self._planning.down
         message = convert.diagnostics_message(now_ns, self.full_name, problem, values)
         self._send(topics.DIAGNOSTICS, message)
 

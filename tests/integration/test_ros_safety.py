@@ -16,6 +16,7 @@ from line import in_thread
 from rcl_interfaces.msg import Parameter as Setting
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import Bool
 
@@ -24,6 +25,7 @@ from df_policy.environment import Verdict
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.ros_nodes import convert, topics
+from df_policy.ros_nodes.commander import rivals
 from df_policy.ros_nodes.graph import free_domain
 from df_policy.ros_nodes.policy_node import PolicyNode
 from df_policy.ros_nodes.sim_node import SimNode
@@ -148,6 +150,16 @@ def test_while_another_sends_commands_it_holds_and_says_who(bench):
     bench.until(lambda: bench.robot.watch.moving)
 
 
+def test_another_sender_is_found_too_where_the_command_topics_have_other_names(bench):
+    options = {"cli_args": ["--ros-args", "-r", "target_pose:=/arm/goal"]}
+    node = bench.add(Node, "driver", options=options.items())
+    node.close = lambda: None
+    topics.publisher(node, topics.TARGET_POSE)
+    assert rivals(node, allowed=1) == ""
+    bench.robot.create_publisher(topics.TARGET_POSE.message, "/arm/goal", 1)
+    bench.until(lambda: "expected one sender of target_pose, got 2" in rivals(node, allowed=1))
+
+
 def test_a_dead_mans_switch_holds_while_it_is_not_held_down(bench):
     bench.policy(dead_man_s=5.0)
     switch = bench.robot.create_publisher(Bool, "dead_man", 1)
@@ -245,6 +257,8 @@ def test_parameters_are_checked_when_they_are_set(bench):
     node = bench.policy()
     for name, value, says in (
         ("gather_s", -1.0, "expected gather_s above 0, got -1.0"),
+        ("max_state_age_s", float("inf"), "expected a finite number for parameter"),
+        ("seed", 1 << 62, "expected a seed below"),
         ("rate_hz", 100.0, "expected rate_hz to stay as it is while the node is configured"),
         ("rate", 100.0, "undeclared"),
     ):

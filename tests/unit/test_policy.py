@@ -197,6 +197,18 @@ def test_a_plan_that_is_carried_over_costs_fewer_denoisings_from_the_second_on(m
     assert np.array_equal(play(policy, [1, 2, 3])[-1], plans[-1])
 
 
+@pytest.mark.parametrize("matrix", ["rolling", "warm"])
+def test_over_a_token_that_is_only_remembered_no_plan_is_carried(matrix):
+    policy = make(matrix=matrix, every=8)
+    first = policy.plan(observe(1), [])
+    moved = [first.action(n) for n in range(8)]
+    policy.remember(observe(2), moved)
+    calls, predict = [], policy._denoiser.predict
+    policy._denoiser.predict = lambda *args: calls.append(0) or predict(*args)
+    policy.plan(observe(3), moved)
+    assert len(calls) == 4
+
+
 def test_costs_bend_plans_and_none_changes_nothing():
     policy = make()
 

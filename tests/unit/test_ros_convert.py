@@ -124,6 +124,21 @@ def test_joints_that_do_not_fit_are_refused(change, says):
         convert.joints_from(joints(**change), SPEC)
 
 
+@pytest.mark.parametrize("frame", ["base", "/base", ""])
+def test_poses_in_the_frame_of_the_base_or_in_none_are_taken(frame):
+    message = convert.pose_message(5, Pose.of([0, 0, 0], [0, 0, 0, 1]))
+    message.header.frame_id = frame
+    assert convert.pose_from(message)[0] == 5
+
+
+@pytest.mark.parametrize("frame", ["fr3_link8", "camera", "left/base"])
+def test_poses_in_other_frames_are_refused(frame):
+    message = convert.pose_message(0, Pose.of([0, 0, 0], [0, 0, 0, 1]))
+    message.header.frame_id = frame
+    with pytest.raises(convert.BadMessageError, match=f"frame base, got one in {frame}"):
+        convert.pose_from(message)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_poses_that_are_not_finite_are_refused(value):
     message = convert.pose_message(0, Pose.of([0, 0, 0], [0, 0, 0, 1]))

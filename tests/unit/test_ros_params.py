@@ -49,6 +49,12 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         configure(Config, {"zzzz": 1.0})
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1e300, 10**18])
+def test_a_number_that_nothing_can_be_reckoned_with_is_refused_by_name(value):
+    with pytest.raises(DfPolicyError, match="finite number for parameter 'rate_hz'"):
+        configure(Config, {"rate_hz": value})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("name", 5), ("rate_hz", "fast"), ("rate_hz", True), ("count", 1.5), ("loud", 1)],

@@ -1,5 +1,7 @@
 """The link: nobody waits, a planner that dies has a successor that knows what it knew."""
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -17,9 +19,10 @@ from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.geometry import Pose
 from df_policy.ros_nodes import planner_link
+from df_policy.ros_nodes.channel import Channel
 from df_policy.ros_nodes.planner_link import PlannerLink
 from df_policy.ros_nodes.planner_start import starter
-from df_policy.ros_nodes.planning import MOST_WAITING, Job, Outcome, Recall
+from df_policy.ros_nodes.planning import MOST_WAITING, Hello, Job, Outcome, Recall
 
 TOOL = Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0])
 ROOT = Path(__file__).parents[2]
@@ -207,6 +210,38 @@ def test_a_successor_that_is_another_policy_is_refused_until_the_first_is_back(l
     until(link, lambda _: "another policy is there now" in link.down)
     until(link, lambda _: not link.down)
     link.submit(job(1))
+    assert remembered(plan_of(link)) == 2
+
+
+class DiesAtOnce:
+    """A planner's process that says what it is and then ends."""
+
+    def __init__(self, end):
+        channel = Channel(end.dup())
+        channel.share(SPEC)
+        channel.send_all(Hello(json.dumps(dataclasses.asdict(SPEC)), 2, 1, ""))
+        channel.close()
+
+    def poll(self):
+        return 137
+
+    def kill(self):
+        pass
+
+    def wait(self, timeout=None):
+        return 137
+
+
+def test_a_successor_that_dies_while_it_is_told_what_was_has_one_too(links):
+    """Of a job that the first left unanswered nothing is lost."""
+    made = iter([in_thread(CountingPlanner), DiesAtOnce, DiesAtOnce, in_thread(CountingPlanner)])
+    link = links(lambda end: next(made)(end))
+    link.hello()
+    link.submit(job(0))
+    plan_of(link)
+    link._running.kill()
+    link.submit(job(1))
+    until(link, lambda _: link.deaths == 3 and "exit code 137" in link.down)
     assert remembered(plan_of(link)) == 2
 
 

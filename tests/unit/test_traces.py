@@ -25,7 +25,7 @@ def observe(seed):
     return dataclasses.replace(seen, before=seen)
 
 
-def make(name, trust="always", every=None):
+def make(name, trust="always", every=None, **changes):
     """A policy to which no image is strange, so that it doubts old ones alone."""
     trained = make_checkpoint(config=tiny(name))
     generator = torch.Generator().manual_seed(0)
@@ -34,7 +34,8 @@ def make(name, trust="always", every=None):
     trained.about["unexplained"] = dict.fromkeys(SPEC.cameras, 10.0)
     trained.about["uncertainty"] = dict.fromkeys(SPEC.cameras, 0.3)
     sampler = trained.config.sampler
-    return Policy(trained, dataclasses.replace(sampler, trust=trust, every=every or sampler.every))
+    every = every or sampler.every
+    return Policy(trained, dataclasses.replace(sampler, trust=trust, every=every, **changes))
 
 
 class Run:
@@ -84,6 +85,17 @@ def test_another_policy_goes_on_bit_for_bit(name, calls):
     second.policy.recall(tokens, rest)
     second.call = calls
     assert [plan.tobytes() for plan in second.go(5)] == [plan.tobytes() for plan in plans]
+
+
+@pytest.mark.parametrize("matrix", ["rolling", "warm"])
+@pytest.mark.parametrize(("every", "calls"), [(8, 1), (8, 3), (4, 5)])
+def test_what_plans_left_partly_denoised_is_carried_over_to_the_other(matrix, every, calls):
+    first, second = (Run(make("fruit_swap", every=every, matrix=matrix)) for _ in range(2))
+    first.go(calls, only_remember={2})
+    second.go(2)
+    second.policy.recall(first.tokens, first.rest)
+    plans, second.call = first.go(3), calls
+    assert [plan.tobytes() for plan in second.go(3)] == [plan.tobytes() for plan in plans]
 
 
 @pytest.mark.parametrize("every", [2, 8])
