@@ -30,7 +30,7 @@ from df_policy import checkpoint
 from df_policy.config import SamplerConfig
 from df_policy.policy import Policy
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def main() -> int:

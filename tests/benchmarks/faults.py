@@ -222,10 +222,10 @@ def carry_out(graph: Graph, fault: Fault, seconds: float) -> Result:
     due_ns = (robot.now // every_ns + 1) * every_ns
     if fault.slow:
         begin = len(track)
-    still = graph.until(lambda: not robot.watch.moving, 20.0) if fault.holds else False
+    still = graph.until(lambda: robot.stands, 20.0) if fault.holds else False
     graph.run(seconds)
     reason = robot.reasons
-    held = still and (fault.heals or not robot.watch.moving)
+    held = still and (fault.heals or robot.stands)
     brake_ns = brake_begun(track[begin:]) if still else None
     hold_ms = None
     if fault.in_time and brake_ns is not None:

@@ -16,6 +16,7 @@ from df_policy.ros_nodes import convert, topics
 TICK_NS = 20_000_000
 STILL_M = 1e-7
 RECOVER_S = 60.0
+SILENT_S = 0.5
 LOST_S = 10.0
 """After so long without it an answer is lost."""
 
@@ -25,6 +26,7 @@ class Watch:
 
     def __init__(self):
         self.count, self.violations = 0, []
+        self.heard_s = 0.0
         self.last, self.v, self.w, self.opening = None, None, None, 0.08
         self.track: list[tuple[int, float]] = []
         """Stamp and step [m] of each command."""
@@ -33,6 +35,7 @@ class Watch:
         self.opening = message.data[0] if len(message.data) == 1 else float("nan")
 
     def pose(self, message):
+        self.heard_s = time.monotonic()
         self.count += 1
         point, quat = message.pose.position, message.pose.orientation
         stamp = convert.stamp_of(message.header.stamp)
@@ -109,6 +112,15 @@ class Robot(Node):
         self.meanwhile = lambda: None
         self.is_known = lambda _service: True
         """Whether the server of a service has found this caller, as far as can be told."""
+
+    @property
+    def stands(self):
+        """Whether nobody moves it: the last two commands are one, or nobody sends any more.
+
+        Of commands that come while this process is held up, the newest alone is kept: the last one
+        before silence may differ from the one that was heard before it.
+        """
+        return not self.watch.moving or time.monotonic() - self.watch.heard_s > SILENT_S
 
     def _on_target(self, message):
         self.watch.pose(message)
