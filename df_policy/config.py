@@ -7,10 +7,11 @@ every value, and any of them can be given on the command line.
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from df_policy.errors import DfPolicyError, need
+from df_policy.errors import DfPolicyError, nearest, need
 from df_policy.fit_config import EncoderFitConfig, PolicyFitConfig, RunConfig
 
 
@@ -196,6 +197,36 @@ class Config:
         doubts, apart = self.diffusion.doubt > 0.0, self.network.levels_for == "camera"
         doubts |= self.sampler.trust != "always"
         need(apart or not doubts, "network.levels_for camera to doubt a camera", "token")
+
+
+def resampled(sampler: SamplerConfig, changes: str) -> SamplerConfig:
+    """The sampler with other values.
+
+    Args:
+        sampler: what is kept of it is what `changes` does not name.
+        changes: a JSON object such as `{"horizon": 1}`; nothing for none.
+
+    Raises:
+        DfPolicyError: if it is none, or a name, type or value is not one of a sampler's.
+    """
+    what = 'sampler settings as a JSON object such as {"horizon": 1}'
+    try:
+        given = json.loads(changes or "{}")
+    except ValueError as error:
+        raise DfPolicyError(f"expected {what}, got {changes[:200]!r}: {error}") from error
+    need(isinstance(given, dict), what, repr(changes[:200]))
+    known = dataclasses.asdict(sampler)
+    for name, value in given.items():
+        if name not in known:
+            hint = nearest(name, known)
+            raise DfPolicyError(
+                f"expected sampler settings {', '.join(known)}, got {name!r}{hint}"
+            )
+        given[name] = tuple(value) if isinstance(value, list) else value
+        kinds = (int, float) if isinstance(known[name], float) else type(known[name])
+        fits = isinstance(given[name], kinds) and not isinstance(value, bool)
+        need(fits, f"sampler.{name} as {known[name]!r} is", value)
+    return dataclasses.replace(sampler, **given)
 
 
 def to_json(config: Config) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from df_policy.config import SamplerConfig, resampled
 from df_policy.costs import read, write
 from df_policy.errors import nearest
 from df_policy.robot import RobotSpec
@@ -62,6 +63,7 @@ class FruitSwapArguments:
     speed: float = parameter(1.0, "simulated seconds per second")
     wall_clock: bool = parameter(False, "stamps by this machine's clock, as a real robot's")
     every: int = parameter(0, "actions between two plans; 0: as the checkpoint has it")
+    sampler: str = parameter("", 'how plans are sampled, JSON: {"horizon": 1} is quicker')
     delay: float = parameter(0.0, "hold back all that the robot says for so long [ms]")
     loss: float = parameter(0.0, "lose this share of what the robot says")
     costs: str = parameter("", "what plans are bent by: JSON, or a file of it")
@@ -97,6 +99,7 @@ class FruitSwapArguments:
                 "expected delay and every of at least 0 and loss from 0 to 1, got "
                 f"{self.delay:g}, {self.every} and {self.loss:g}"
             )
+        resampled(SamplerConfig(), self.sampler)
         object.__setattr__(self, "costs", write(read(self.costs)))
 
 
@@ -140,6 +143,7 @@ def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
             "seed": arguments.seed,
             "rate_hz": arguments.rate,
             "every": arguments.every,
+            "sampler": arguments.sampler,
             "inject_delay_ms": arguments.delay,
             "inject_loss": arguments.loss,
             # Who knows that all comes late allows it to be old.

@@ -92,6 +92,7 @@ def load_policy(options: argparse.Namespace) -> Rejoining:
     import torch
 
     from df_policy import checkpoint
+    from df_policy.config import resampled
     from df_policy.device import pick
     from df_policy.policy import Policy
 
@@ -99,10 +100,10 @@ def load_policy(options: argparse.Namespace) -> Rejoining:
     trained = checkpoint.load(options.checkpoint, pick(options.device))
     if options.imagine:
         trained.need_imagination()
-    sampler = trained.config.sampler
+    sampler = resampled(trained.config.sampler, options.sampler)
     if options.every:
         sampler = dataclasses.replace(sampler, every=options.every)
-        dataclasses.replace(trained.config, sampler=sampler)  # refuses what does not fit
+    dataclasses.replace(trained.config, sampler=sampler)  # refuses what does not fit
     policy = Policy(trained, sampler, pick(options.device))
     policy.warm_up()
     return policy
@@ -114,12 +115,14 @@ def command(
     device: str = "cpu",
     threads: int = 1,
     every: int = 0,
+    sampler: str = "",
     *,
     imagine: bool = False,
 ) -> list[str]:
     """How to start this program with a planner for a checkpoint."""
     program = [sys.executable, "-m", "df_policy.ros_nodes.planner_process", str(line), checkpoint]
     program += ["--device", device, "--threads", str(threads), "--every", str(every)]
+    program += ["--sampler", sampler]
     return [*program, "--imagine"] if imagine else program
 
 
@@ -147,6 +150,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--device", default="cpu")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--every", type=int, default=0)
+    options.add_argument("--sampler", default="")
     options.add_argument("--imagine", action="store_true")
     chosen = options.parse_args(argv)
     return run(lambda: load_policy(chosen), chosen.line, imagine=chosen.imagine)

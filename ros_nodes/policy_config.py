@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from df_policy.config import SamplerConfig, resampled
 from df_policy.costs import read, write
 from df_policy.ros_nodes.graph import IMAGE_AGE_S, PLAN_AGE_S, STATE_AGE_S
 from df_policy.ros_nodes.params import autostart, parameter
@@ -20,6 +21,7 @@ class PolicyNodeConfig:
     device: str = parameter("cpu", "where the network runs: `cpu` or `cuda`")
     threads: int = parameter(1, "threads of the planner's process")
     every: int = parameter(0, "actions between two plans; 0: as the checkpoint has it")
+    sampler: str = parameter("", 'how plans are sampled, JSON: `{"horizon": 1}` is quicker')
     seed: int = parameter(0, "seed of the first start's plans; each start adds one")
     rate_hz: float = parameter(50.0, "targets per second, at least two per action")
     max_image_age_s: float = parameter(IMAGE_AGE_S, "hold when a camera's newest image is older")
@@ -38,7 +40,7 @@ class PolicyNodeConfig:
     autostart: bool = autostart()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for values out of range, DfPolicyError for costs that are none."""
+        """Raises ValueError or DfPolicyError for values that cannot be."""
         if not 1.0 <= self.rate_hz <= 1000.0:
             raise ValueError(f"expected rate_hz from 1 to 1000, got {self.rate_hz}")
         for name in ("max_image_age_s", "max_state_age_s", "max_plan_age_s", "gather_s"):
@@ -55,6 +57,7 @@ class PolicyNodeConfig:
             raise ValueError(f"expected dead_man_s from 0 to 10, got {self.dead_man_s}")
         if not 0.0 <= self.inject_loss <= 1.0:
             raise ValueError(f"expected inject_loss from 0 to 1, got {self.inject_loss}")
+        resampled(SamplerConfig(), self.sampler)
         # Held as JSON: what a file says is what it said when the parameter was set.
         object.__setattr__(self, "costs", write(read(self.costs)))
 

@@ -282,7 +282,7 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
 
 def start_policy(config: PolicyNodeConfig) -> Start:
     """A planner for the checkpoint, in a process of its own."""
-    given = (config.checkpoint, config.device, config.threads, config.every)
+    given = (config.checkpoint, config.device, config.threads, config.every, config.sampler)
     return starter(lambda line: planner_process.command(line, *given, imagine=config.imagine))
 
 

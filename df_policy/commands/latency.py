@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
         "--every", type=int, default=0, help="actions between two plans; 0: as it was trained"
     )
     options.add_argument(
+        "--sampler", default="", help='how plans are sampled, JSON: {"horizon": 1} is quicker'
+    )
+    options.add_argument(
         "--delay", type=float, default=0.0, help="hold back all that the robot says so long [ms]"
     )
     options.add_argument("--loss", type=float, default=0.0, help="share of messages to lose")
@@ -84,8 +87,8 @@ def run(options: argparse.Namespace, trace: Path, result: Path) -> int:
     from df_policy.ros_nodes import graph
     from df_policy.ros_nodes.params import configure
 
-    names = ("checkpoint", "task", "episodes", "seed", "rate", "every", "delay", "loss", "log")
-    values = {name: getattr(options, name) for name in names}
+    names = ("checkpoint", "task", "episodes", "seed", "rate", "every", "sampler", "delay", "loss")
+    values = {name: getattr(options, name) for name in (*names, "log")}
     given = {"wall_clock": True, "trace": str(trace), "result": str(result)}
     arguments = configure(graph.FruitSwapArguments, values | given)
     bringup.check(arguments)

@@ -52,6 +52,7 @@ def main(argv: list[str]) -> int:
         print(f"the log is of version {about.get('version')}, this is {__version__}")
     checkpoint = options.checkpoint or about["checkpoint"]
     given = {name: about[name] for name in ("device", "threads", "every")}
+    given["sampler"] = about.get("sampler", "")  # of 0.2 on
     chosen = argparse.Namespace(checkpoint=checkpoint, imagine=False, **given)
     worker = Worker(planner_process.load_policy(chosen))
     tally = replay(node_log.records(options.log), worker)

@@ -1,10 +1,14 @@
 """Settings: a value out of its range is refused before anything is done with it."""
 
+import dataclasses
+import re
+
 import pytest
 
 from df_policy.commands import train
 from df_policy.commands.evaluate import parser
 from df_policy.commands.playing import load_policy
+from df_policy.config import SamplerConfig, resampled
 from df_policy.errors import DfPolicyError
 from df_policy.presets import PRESETS
 
@@ -54,3 +58,27 @@ def test_a_sampler_that_does_not_fit_is_refused_before_any_episode(tmp_path):
         load_policy(parser().parse_args([str(tmp_path), "--steps=5000"]))
     with pytest.raises(DfPolicyError, match="expected a device"):
         load_policy(parser().parse_args([str(tmp_path), "--device=abacus"]))
+
+
+def test_a_sampler_is_changed_by_name_and_the_rest_of_it_stays():
+    before = SamplerConfig(samples=3)
+    after = resampled(before, '{"horizon": 1, "lag": 2, "histories": [], "matrix": "warm"}')
+    assert after == dataclasses.replace(before, horizon=1, lag=2, matrix="warm")
+    assert resampled(before, "") == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ("horizon=1", "as a JSON object"),
+        ("[1]", "as a JSON object"),
+        ('{"horizont": 1}', "did you mean 'horizon'"),
+        ('{"horizon": "1"}', "sampler.horizon as 2 is, got 1"),
+        ('{"horizon": true}', "sampler.horizon as 2 is, got True"),
+        ('{"horizon": 0}', "sampler.horizon above 0"),
+        ('{"eta": 2.0}', "sampler.eta from 0 to 1"),
+    ],
+)
+def test_a_sampler_that_cannot_be_is_refused_with_the_reason(changes, says):
+    with pytest.raises(DfPolicyError, match=re.escape(says)):
+        resampled(SamplerConfig(), changes)

@@ -70,6 +70,7 @@ def test_every_argument_matters_to_some_node():
             "robot": "franka_sim",
             "robot_ip": "127.1.2.3",
             "cameras": "front=v4l:/dev/video0",
+            "sampler": '{"horizon": 1}',
             "costs": '[{"kind": "speed_limit", "speed_m_s": 0.2}]',
         }.get(entry.name, changed)
         base = {
@@ -103,10 +104,11 @@ def test_an_unknown_task_is_refused_before_anything_starts():
     ("wrong", "says"),
     [
         ({"episodes": 0}, "episodes above 0"),
+        ({"sampler": '{"horizont": 1}'}, "did you mean 'horizon'"),
         ({"costs": "nowhere.json"}, "a file of it, got 'nowhere.json'"),
         ({"rate": 19.9}, "rate from 20"),
         ({"rate": 51.0}, "to 50"),
-        ({"rate": float("nan")}, "rate from 20"),
+        ({"rate": float("nan")}, "a finite number for parameter 'rate'"),
         ({"robot": "franka_sin"}, "did you mean 'franka_sim'"),
         ({"speed": 0.0}, "speed above 0"),
         ({"speed": 21.0}, "up to 20"),
