@@ -72,8 +72,8 @@ def test_a_film_is_published_as_a_camera_at_the_size_and_rate_that_are_wanted(ro
     assert red[0] > 180
     assert red[2] < 30
     stamps = [convert.stamp_of(one.header.stamp) for one in watcher.images]
-    gaps_ms = np.diff(stamps) * 1e-6
-    assert (gaps_ms > 40).all()  # never faster than asked, of 60 a second
+    seconds = (stamps[-1] - stamps[0]) * 1e-9
+    assert len(stamps) <= 15.0 * seconds + 2  # no more than asked, of 60 a second
     jpeg = cv2.imdecode(np.frombuffer(watcher.jpegs[-1].data, np.uint8), cv2.IMREAD_COLOR)
     assert jpeg.shape == (24, 24, 3)
     assert (watcher.infos[-1].height, watcher.infos[-1].width) == (24, 24)

@@ -101,7 +101,7 @@ def test_who_cannot_draw_is_not_asked_to(tmp_path):
     with pytest.raises(DfPolicyError, match="planner that imagines"):
         Painter(CountingPlanner())
     dataclasses.replace(make_checkpoint(), imagination=None).save(tmp_path)
-    given = {"checkpoint": str(tmp_path), "device": "cpu", "threads": 1, "every": 0}
+    given = {"checkpoint": str(tmp_path), "device": "cpu", "threads": 1, "every": 0, "sampler": ""}
     with pytest.raises(DfPolicyError, match="cannot imagine"):
         load_policy(argparse.Namespace(**given, imagine=True))
     assert load_policy(argparse.Namespace(**given, imagine=False)).spec
