@@ -16,8 +16,6 @@ from df_policy.config import SamplerConfig
 from df_policy.errors import DfPolicyError
 
 NAMES = ("pyramid", "autoregressive", "full_sequence", "rolling", "warm")
-CARRIED = frozenset({"rolling", "warm"})
-"""Plans of these begin with what the plan before them left."""
 Matrix = Int64[np.ndarray, "rows h"]
 
 
@@ -90,6 +88,10 @@ def warm(horizon: int, steps: int, levels: int) -> tuple[Matrix, Int64[np.ndarra
     return first, first[min(1, steps - 1) :]
 
 
+CARRIED = {"rolling": rolling, "warm": warm}
+"""Plans of these begin with what the plan before them left."""
+
+
 def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -> Matrix:
     """The scheduling matrix called `name`.
 
@@ -102,10 +104,8 @@ def matrix(name: str, horizon: int, steps: int, levels: int, lag: float = 1.0) -
         return full_sequence(horizon, steps, levels)
     if name == "autoregressive":
         return autoregressive(horizon, steps, levels)
-    if name == "rolling":
-        return rolling(horizon, steps, levels)[0]
-    if name == "warm":
-        return warm(horizon, steps, levels)[0]
+    if name in CARRIED:
+        return CARRIED[name](horizon, steps, levels)[0]
     raise ValueError(f"expected one of {', '.join(NAMES)}, got {name!r}")
 
 
@@ -120,10 +120,8 @@ def matrices(sampler: SamplerConfig, levels: int) -> tuple[Matrix, Int64[np.ndar
     """
     horizon, steps = sampler.horizon, sampler.steps
     try:
-        if sampler.matrix == "rolling":
-            return rolling(horizon, steps, levels)
-        if sampler.matrix == "warm":
-            return warm(horizon, steps, levels)
+        if sampler.matrix in CARRIED:
+            return CARRIED[sampler.matrix](horizon, steps, levels)
         only = matrix(sampler.matrix, horizon, steps, levels, sampler.lag)
     except ValueError as error:
         raise DfPolicyError(f"the sampler does not fit the checkpoint: {error}") from error

@@ -52,11 +52,11 @@ class Witness:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        for watcher in self._watchers:
-            said, _ = watcher.communicate()  # the end of its input ends it
-            self.knows = bool(said)
-            self.stalls += [(first, last) for first, last in json.loads(said or b"[]")]
-        self.stalls.sort()
+        # The end of its input ends a watcher.
+        said = [watcher.communicate()[0] for watcher in self._watchers]
+        self.knows = all(said)
+        each = (json.loads(one) for one in said if one)
+        self.stalls = sorted((first, last) for found in each for first, last in found)
 
     def stalled_s(self, first_s: float, last_s: float) -> float:
         """How long some core stood still between two times of this machine's clock."""
