@@ -21,9 +21,6 @@ from df_policy.ros_nodes.monitor import Pace
 from df_policy.ros_nodes.params import autostart, parameter
 
 try:
-    from rclpy.clock import Clock
-    from rclpy.clock_type import ClockType
-
     from df_policy.ros_nodes import convert, topics
     from df_policy.ros_nodes.managed import ManagedNode
     from df_policy.ros_nodes.picture_topics import PictureTopics
@@ -100,8 +97,7 @@ class CameraNode(ManagedNode[CameraNodeConfig]):
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
-        wall = Clock(clock_type=ClockType.STEADY_TIME)
-        self._report_timer = self.create_timer(1.0, self._report, clock=wall)
+        self._report_timer = self.steady_ticker(1.0, self._report)
 
     def deactivate(self) -> None:
         """Let go of the camera."""

@@ -24,9 +24,6 @@ from df_policy.ros_nodes.franka_config import FrankaNodeConfig, drivers
 from df_policy.ros_nodes.monitor import Pace, Spread
 
 try:
-    from rclpy.clock import Clock
-    from rclpy.clock_type import ClockType
-
     from df_policy.ros_nodes import convert, hardware_topics, topics
     from df_policy.ros_nodes.commander import rivals
     from df_policy.ros_nodes.managed import ManagedNode
@@ -67,8 +64,7 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._was_driven = False
         self._publish_to()
         self._timer = self.ticker(1.0 / self.config.rate_hz, self._tick)
-        wall = Clock(clock_type=ClockType.STEADY_TIME)
-        self._report_timer = self.create_timer(1.0, self._report, clock=wall)
+        self._report_timer = self.steady_ticker(1.0, self._report)
         self.get_logger().info(
             f"{self._spec.name} at {self.config.robot_ip}: {self._state.fault or self._state.mode}"
         )

@@ -88,9 +88,15 @@ class ManagedNode(LifecycleNode, Generic[C]):
 
         ROS's own would stand still for as long as this machine's clock is set back.
         """
-        simulated = bool(self.get_parameter("use_sim_time").value)
-        clock = None if simulated else Clock(clock_type=ClockType.STEADY_TIME)
-        return self.create_timer(period_s, tick, group, clock)
+        if self.get_parameter("use_sim_time").value:
+            return self.create_timer(period_s, tick, group)
+        return self.steady_ticker(period_s, tick, group)
+
+    def steady_ticker(
+        self, period_s: float, tick: Callable[[], None], group: CallbackGroup | None = None
+    ) -> Timer:
+        """A timer that nobody sets, and that goes on while a simulated clock stands still."""
+        return self.create_timer(period_s, tick, group, Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
         """Become active, without a lifecycle manager.

@@ -28,8 +28,6 @@ from df_policy.ros_nodes.session import WAITING, PolicySession, Timing
 
 try:
     from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-    from rclpy.clock import Clock
-    from rclpy.clock_type import ClockType
 
     from df_policy.ros_nodes import convert, topics
     from df_policy.ros_nodes.commander import Commander
@@ -124,8 +122,7 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
         self.create_service(topics.TRIGGER, topics.START.name, self._on_start)
         self.create_service(topics.TRIGGER, topics.STOP.name, self._on_stop)
         # Reports go on while a simulated clock stands still.
-        wall = Clock(clock_type=ClockType.STEADY_TIME)
-        self._report_timer = self.create_timer(1.0, self._report, clock=wall)
+        self._report_timer = self.steady_ticker(1.0, self._report)
 
     def activate(self) -> None:
         """Appear on the command topics, and tick."""

@@ -22,9 +22,6 @@ from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
 from df_policy.teleop.reading import Press, Wish
 
 try:
-    from rclpy.clock import Clock
-    from rclpy.clock_type import ClockType
-
     from df_policy.ros_nodes import topics
     from df_policy.ros_nodes.intake import RobotIntake
     from df_policy.ros_nodes.managed import ManagedNode
@@ -104,7 +101,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         for service, press in topics.RECORDER.items():
             answer = partial(self._answer, press)
             self.create_service(topics.TRIGGER, service.name, answer)
-        self.create_timer(_LOOK_S, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.steady_ticker(_LOOK_S, self._advance)
         self.get_logger().info(
             f"recording {self.spec.name} into {self.config.out}: {self.sink.kept} episodes there"
         )

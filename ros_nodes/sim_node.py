@@ -22,9 +22,6 @@ from df_policy.ros_nodes.sim_config import LIVE, SimNodeConfig
 from df_policy.ros_nodes.simulated_world import NewestTarget, SimulatedWorld
 
 try:
-    from rclpy.clock import Clock
-    from rclpy.clock_type import ClockType
-
     from df_policy.ros_nodes import convert, topics
     from df_policy.ros_nodes.commander import rivals
     from df_policy.ros_nodes.managed import ManagedNode
@@ -82,9 +79,8 @@ class SimNode(ManagedNode[SimNodeConfig]):
 
     def activate(self) -> None:
         """Let time pass."""
-        wall = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(self._period_s, self._tick, clock=wall)
-        self._report_timer = self.create_timer(1.0, self._report, clock=wall)
+        self._timer = self.steady_ticker(self._period_s, self._tick)
+        self._report_timer = self.steady_ticker(1.0, self._report)
         self.get_logger().info(
             f"simulating {self._spec.name} at {self.config.real_time_factor:g} x real time"
         )
