@@ -31,7 +31,7 @@ except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
 CALL_TIMEOUT_S = 20.0
-START_TIMEOUT_S = 20.0
+PATIENCE_S = 20.0
 STANDSTILL_S = 20.0
 SETTLE_NS = 60_000_000
 """From a reset to the start: every node has heard of the new time by then."""
@@ -102,9 +102,9 @@ class EpisodeNode(Node):
         return self.tally
 
     def _episode(self) -> Ending:
-        reset = json.loads(self._call(topics.RESET))
+        reset = json.loads(self._insist(topics.RESET))
         self._until(int(reset["stamp_ns"]) + SETTLE_NS)
-        self._start()
+        self._insist(topics.START)
         self._pace = Pace(window=1_000_000)
         if self.trace is not None:
             self.trace.begin()
@@ -123,14 +123,21 @@ class EpisodeNode(Node):
             worst_gap_ms=pace.worst_gap_ns * 1e-6,
         )
 
-    def _start(self) -> None:
-        """Start the policy; right after a reset its sensors may need a moment."""
-        deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not (answer := self._ask(topics.START)).success:
+    def _insist(self, service: topics.Service) -> str:
+        """Call until what speaks against it has passed; the answer's message.
+
+        An arm needs a moment to come to rest before a reset, and sensors one after it.
+
+        Raises:
+            DfPolicyError: if it does not pass, or there is no answer.
+        """
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not (answer := self._ask(service)).success:
             heals = str(answer.message).startswith(topics.NOT_YET)
             if not heals or time.monotonic() > deadline_s:
-                raise _refusal(topics.START, answer)
+                raise _refusal(service, answer)
             self._spin_for(0.2)
+        return str(answer.message)
 
     def _on_target(self, message: Any) -> None:
         if self._pace is not None:

@@ -120,6 +120,9 @@ def drive_and_disturb(ros, watcher):
         if moved_m > 0.06:
             break
     assert moved_m > 0.06, watcher.said("franka_node")[-1]
+    refusal = ros.call(watcher, topics.RESET)  # the arm moves, and will stop
+    assert not refusal.success
+    assert refusal.message.startswith(topics.NOT_YET)
     assert not ros.call(watcher, hardware_topics.HOME).success  # targets come
     assert ros.call(watcher, hardware_topics.REFLEX).success
     ros.spin_until(lambda: "reflex" in watcher.said("franka_node")[-1][0], 60.0)
