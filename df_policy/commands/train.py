@@ -54,7 +54,7 @@ class Arguments:
         str, tyro.conf.arg(help=f"Settings to start from: {', '.join(PRESETS)}.")
     ] = "fruit_swap"
     resume: bool = False
-    """Continue the run in --out exactly where it stopped."""
+    """Continue the run in --out exactly where it stopped, with its own settings."""
     encoder_from: Path | None = None
     """Take the encoder of this run, on the same recording, instead of training it once more."""
     wandb: str = ""
@@ -63,17 +63,22 @@ class Arguments:
 
 
 def parse(argv: list[str]) -> Arguments:
-    """The arguments, on top of the preset that they name.
+    """The arguments, on top of the preset that they name, or of the run that they resume.
 
     Raises:
-        DfPolicyError: if there is no such preset, or a value is out of its range.
+        DfPolicyError: if there is no such preset or run, or a value is out of its range.
         SystemExit: for an unknown option (the nearest is shown) or a value of the wrong type.
     """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--preset", default="fruit_swap")
-    name = early.parse_known_args(argv)[0].preset
+    early.add_argument("--preset", default="")
+    early.add_argument("--resume", action="store_true")
+    early.add_argument("--out", type=Path)
+    known = early.parse_known_args(argv)[0]
+    name = known.preset or "fruit_swap"
+    resumes = known.resume and not known.preset and known.out is not None
+    config = _settings(known.out / "run.json") if resumes else preset(name)
     return tyro.cli(
-        partial(Arguments, preset=name, config=preset(name)),
+        partial(Arguments, preset=name, config=config),
         args=argv,
         prog="python -m df_policy train",
         description="Fit a policy to a recording; every value of the preset can be given.",
@@ -222,19 +227,29 @@ def _at(values: dict[str, Any], path: str) -> Any:
     return values
 
 
-def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
+def _settings(saved: Path) -> Config:
+    """What the run of this file was started with.
+
+    Raises:
+        DfPolicyError: if it cannot be read.
+    """
     try:
-        held = _held(saved)
-        different = [
-            f"{section}.{name} = {held['config'][section][name]}"
-            for section, values in wanted["config"].items()
-            for name, value in values.items()
-            if held["config"][section][name] != value
-        ]
+        return from_json(json.loads(saved.read_text())["config"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DfPolicyError(
             f"{saved.parent} holds no run to resume: {saved} cannot be read ({error})"
         ) from error
+
+
+def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
+    _settings(saved)
+    held = _held(saved)
+    different = [
+        f"{section}.{name} = {held['config'][section][name]}"
+        for section, values in wanted["config"].items()
+        for name, value in values.items()
+        if held["config"][section][name] != value
+    ]
     if different:
         raise DfPolicyError(
             f"{saved.parent} was started with other settings; give the same: "

@@ -78,6 +78,18 @@ def test_a_run_that_knew_less_settings_is_resumed_with_what_they_meant(run):
         train.prepare(arguments(run, "--resume", "--token.frames=2"), "a recording")
 
 
+def test_a_run_is_resumed_with_its_own_settings_whoever_names_them(tmp_path):
+    out = tmp_path / "run"
+    words = ("--preset=fruit_swap_attention", "--token.window=40", "--run.seed=3")
+    train.prepare(arguments(out, *words), "a recording")
+    assert arguments(out, "--resume").config == arguments(out, *words).config
+    train.prepare(arguments(out, "--resume"), "a recording")
+    with pytest.raises(DfPolicyError, match=r"run.seed = 3"):
+        train.prepare(arguments(out, "--resume", "--run.seed=4"), "a recording")
+    with pytest.raises(DfPolicyError, match="no run to resume"):
+        arguments(tmp_path / "none", "--resume")
+
+
 def test_recordings_that_differ_in_their_images_alone_are_told_apart():
     one, other = make_demonstrations(), make_demonstrations()
     assert train_data._fingerprint(one) == train_data._fingerprint(other)
