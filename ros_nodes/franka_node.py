@@ -202,6 +202,7 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
             "state_rate_hz": round(self._pace.rate_hz, 2),
             "read_ms_p99": round(self._read_ms.percentile(99), 2),
             "commands_received": round(self._state.received, 3),
+            "restarts": self._state.restarts,
             "tracking_error_mm_p50": round(self._error_mm.percentile(50), 1),
             "tracking_error_mm_p99": round(self._error_mm.percentile(99), 1),
             "gripper_m": round(hand.opening_m, 4),

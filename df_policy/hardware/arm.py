@@ -35,6 +35,8 @@ class ArmState:
     """Why it does not move, although it is told to; empty if it would."""
     received: float = 1.0
     """Share of commands that reached the robot in time, of the last 100; 1 while none is sent."""
+    restarts: int = 0
+    """How often the arm had to stop and go on because its driver found no motion for a moment."""
 
 
 @runtime_checkable

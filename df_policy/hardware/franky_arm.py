@@ -25,6 +25,10 @@ _SPEED_SHARE = 0.85
 """Of the joints' largest speeds; beyond them the robot stops in a reflex."""
 _TOLD_MS = 150
 """So long the arm goes on as it was told last; then it stops without a jerk."""
+_UNPLANNED = "Motion planner failed"
+"""How franky says that Ruckig found no way on from a state; the arm has stopped, and no more."""
+_MOST_UNPLANNED = 3
+"""In a row; beyond, what is asked is at fault."""
 _HOME_SHARE = 0.08
 """Of the robot's speed, on the way to a posture: slow enough to step aside."""
 _STIFFNESS = (3000.0, 3000.0, 3000.0, 2500.0, 2500.0, 2000.0, 2000.0)
@@ -76,6 +80,7 @@ class FrankyArm:
         self._settings = settings
         self._robot: Any = None
         self._seen: Any = None  # franky's own state, as read last
+        self._unplanned = self._unplanned_in_a_row = 0
 
     def connect(self) -> ArmState:
         """Reach the robot and set it up; see the protocol."""
@@ -109,6 +114,7 @@ class FrankyArm:
             mode=mode,
             fault=f"{fault}: {errors}" if fault and errors else fault,
             received=float(state.control_command_success_rate) if mode == "move" else 1.0,
+            restarts=self._unplanned,
         )
 
     def follow(self, target: MovingTarget, state: ArmState) -> None:
@@ -126,8 +132,21 @@ class FrankyArm:
         share = self._share(np.concatenate([linear, angular]))
         velocity = franky.RobotVelocity(franky.Twist(share * linear, share * angular))
         motion = franky.CartesianVelocityMotion(velocity, franky.Duration(_TOLD_MS))
-        self._call(self._robot.poll_motion)  # here it says why an earlier motion ended
+        self._call(self._poll)
         self._call(lambda: self._robot.move(motion, asynchronous=True))
+
+    def _poll(self) -> None:
+        """Hear why an earlier motion ended; one that was only not planned may begin anew."""
+        try:
+            self._robot.poll_motion()
+        except RuntimeError as error:
+            self._unplanned_in_a_row += 1
+            if _UNPLANNED not in str(error) or self._unplanned_in_a_row > _MOST_UNPLANNED:
+                self._unplanned_in_a_row = 0
+                raise
+            self._unplanned += 1
+        else:
+            self._unplanned_in_a_row = 0
 
     def _share(self, twist: Float64[np.ndarray, "6"]) -> float:
         """Of this motion of the tool, as much as the joints can do."""

@@ -108,6 +108,40 @@ def test_a_reflex_is_told_ends_the_motion_and_is_recovered_from(at_home):
     assert at_home.read().tool.position_m[1] < near.tool.position_m[1] - 0.01
 
 
+class Unplanned:
+    """franky's robot, whose planner fails so many times."""
+
+    def __init__(self, robot, times):
+        self.robot, self.left = robot, times
+
+    def __getattr__(self, name):
+        return getattr(self.robot, name)
+
+    def poll_motion(self):
+        if self.left:
+            self.left -= 1
+            raise RuntimeError("Motion planner failed with error code -110\nInput: ...")
+        return self.robot.poll_motion()
+
+
+def test_a_motion_that_cannot_be_planned_for_a_moment_goes_on(at_home, monkeypatch):
+    before, home = at_home.read().restarts, at_home.world.home
+    monkeypatch.setattr(at_home.arm, "_robot", Unplanned(at_home.arm._robot, 2))
+    for step in range(1, 4):
+        at_home.step(moved(home, [0.0, 0.03 * step, 0.0]))
+    assert at_home.session.blocked == ""
+    state = at_home.read()
+    assert state.restarts == before + 2
+    assert state.tool.position_m[1] > home.tool.position_m[1] + 0.05
+
+
+def test_one_that_can_never_be_planned_is_a_fault(at_home, monkeypatch):
+    monkeypatch.setattr(at_home.arm, "_robot", Unplanned(at_home.arm._robot, 99))
+    goals = [moved(at_home.world.home, [0.0, 0.03 * step, 0.0]) for step in range(1, 4)]
+    with pytest.raises(DfPolicyError, match="Motion planner failed"):
+        list(map(at_home.step, goals))
+
+
 def test_a_pressed_user_stop_stays_until_it_is_released(at_home):
     robot = at_home.bench.robot
     at_home.step(moved(at_home.world.home, [0.0, 0.02, 0.0]))
