@@ -95,6 +95,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         )
         self._heard = TargetIntake(self, self._on_pose, self._on_gripper, _MOST_WAITING)
         topics.subscribe(self, topics.NOTE, self._on_note)
+        topics.subscribe(self, topics.SEED, self._on_seed)
 
     def activate(self) -> None:
         """Take wishes."""
@@ -125,6 +126,11 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
             DfPolicyError: if it is not the time for it, or the store refuses.
         """
         return self.recorder.obey(wish, self._now_ns)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all episodes that were asked for are on the disk."""
+        return self.active and 0 < self.config.episodes <= self.sink.kept
 
     @property
     def _now_ns(self) -> int:
@@ -159,6 +165,9 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
     def _on_note(self, message: Any) -> None:
         self.recorder.obey(Wish(Press.NOTE, str(message.data)), self._now_ns)
 
+    def _on_seed(self, message: Any) -> None:
+        self.recorder.starts_from(int(message.data))
+
     def _finish(self) -> None:
         self.sink.drop()
         self.sink.close()
@@ -171,9 +180,10 @@ def robot_of(config: RecorderNodeConfig) -> RobotSpec:
         DfPolicyError: if its description cannot be read, or has no cameras.
     """
     if config.robot:
-        from df_policy.commands.data_import import read_robot
+        from df_policy.commands.data_import import read_robot, robot_from
 
-        spec = read_robot(Path(config.robot))
+        inline = config.robot.lstrip().startswith("{")
+        spec = robot_from(config.robot) if inline else read_robot(Path(config.robot))
         if not spec.cameras:
             raise DfPolicyError(
                 f'expected cameras in {config.robot}, got none; an example: "cameras": '
@@ -192,7 +202,7 @@ def robot_of(config: RecorderNodeConfig) -> RobotSpec:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node; returns the exit code."""
-    return run_node("recorder_node", RecorderNode, args)
+    return run_node("recorder_node", RecorderNode, args, until=lambda node: node.complete)
 
 
 if __name__ == "__main__":
