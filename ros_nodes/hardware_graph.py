@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from df_policy.errors import DfPolicyError
 from df_policy.hardware.camera_sources import named_cameras
-from df_policy.ros_nodes.graph import NodeSpec
+from df_policy.ros_nodes.graph import NodeSpec, absolute
 
 if TYPE_CHECKING:
     from df_policy.ros_nodes.robot_arguments import RobotArguments
@@ -41,6 +41,7 @@ def robot_nodes(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
             "rate_hz": arguments.rate,
             "real_time": not simulated,
             "wait_s": 30.0 if simulated else 0.0,
+            "workspace": absolute(arguments.workspace),
             "use_sim_time": simulated,
         },
         arguments.namespace,

@@ -152,7 +152,7 @@ def _description(arguments: RecordArguments) -> str:
     task = find(arguments.task)
     names = named_cameras(arguments.cameras) if arguments.real else task.cameras
     cameras = {name: picture_size(task, name) for name in names}
-    spec = FrankaNodeConfig(rate_hz=arguments.rate).spec
+    spec = FrankaNodeConfig(rate_hz=arguments.rate, workspace=arguments.workspace).spec
     return json.dumps(asdict(replace(spec, cameras=cameras)))
 
 

@@ -29,7 +29,7 @@ class RecorderLink:
 
     def __init__(self, node: Node, ask: Callable[[topics.Service], Any]) -> None:
         self._ask = ask
-        self.callers = {
+        self.callers: dict[topics.Service, Any] = {
             _SERVICES[press]: node.create_client(topics.TRIGGER, _SERVICES[press].name)
             for press in _USED
         }

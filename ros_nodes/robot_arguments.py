@@ -23,6 +23,7 @@ class RobotArguments:
     robot: str = parameter("sim", "`sim`, `franka_sim` (protocol simulator) or `franka`")
     robot_ip: str = parameter("", "address of a real robot, or of a simulated one: 127.x.y.z")
     cameras: str = parameter("", "of a real robot: front=realsense:SERIAL,wrist=v4l:DEVICE")
+    workspace: str = parameter("", "of a real robot: JSON file of `calibrate workspace`")
     task: str = parameter("fruit_swap", "what is to be done")
     episodes: int = parameter(5, "how many episodes to run")
     rate: float = parameter(50.0, "targets per second")

@@ -9,6 +9,7 @@ import yaml
 from df_policy.commands import bringup
 from df_policy.data.writer import EpisodeWriter
 from df_policy.errors import DfPolicyError
+from df_policy.hardware import workspace
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.graphs import GRAPHS
 from df_policy.ros_nodes.params import configure
@@ -98,6 +99,9 @@ def test_a_recording_is_gone_on_with_where_its_seeds_end(tmp_path):
 
 
 def test_every_argument_matters_to_some_node(tmp_path):
+    box = tmp_path / "box.json"
+    workspace.write(box, workspace.Workspace((0.3, -0.2, 0.01), (0.6, 0.2, 0.4)))
+
     def flat(**given):
         nodes = nodes_of(**{"out": str(tmp_path / "a.zarr"), **given})
         return [node.command() for node in nodes.values()]
@@ -106,6 +110,7 @@ def test_every_argument_matters_to_some_node(tmp_path):
         "robot": ({}, "franka_sim"),
         "robot_ip": ({"robot": "franka_sim", "robot_ip": "127.1.1.1"}, "127.1.2.3"),
         "cameras": (REAL, "front=file:a.avi"),
+        "workspace": ({"robot": "franka_sim"}, str(box)),
         "task": ({}, "fruit_cycle"),
         "episodes": ({}, 6),
         "rate": ({"device": "policy"}, 25.0),
