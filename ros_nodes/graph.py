@@ -103,7 +103,7 @@ def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
     """
     counted = () if arguments.real else (episodes_of(arguments),)
     film = absolute(arguments.record and str(Path(arguments.record) / MOMENTS))
-    return (*robot_of(arguments, film), policy_of(arguments), *counted)
+    return (*nodes_of_robot(arguments, film), policy_of(arguments), *counted)
 
 
 def policy_of(arguments: FruitSwapArguments) -> NodeSpec:
@@ -144,7 +144,7 @@ def episodes_of(arguments: FruitSwapArguments) -> NodeSpec:
     return NodeSpec("df_policy.ros_nodes.episode_node", DRIVER, parameters, arguments.namespace)
 
 
-def robot_of(arguments: RobotArguments, film: str = "") -> tuple[NodeSpec, ...]:
+def nodes_of_robot(arguments: RobotArguments, film: str = "") -> tuple[NodeSpec, ...]:
     """The nodes that stand behind the robot's topics.
 
     Args:

@@ -15,17 +15,19 @@ from df_policy.ros_nodes.graph import (
     Value,
     absolute,
     episodes_of,
+    nodes_of_robot,
     policy_of,
-    robot_of,
 )
 from df_policy.ros_nodes.params import parameter
 from df_policy.ros_nodes.robot_arguments import RobotArguments
 
 RECORDER = "recorder_node"
 SCRIPTED, POLICY, GUIDED, TOPICS = "scripted", "policy", "guided", "topics"
+HELD = ("web", "gamepad", "spacemouse", "leader")
 DEVICES = {
     SCRIPTED: "a script that knows where the fruits are, in simulation",
     POLICY: "a checkpoint",
+    **dict.fromkeys(HELD, "a person who holds it"),
     GUIDED: "a person who leads a real arm by hand",
     TOPICS: "whoever sends targets",
 }
@@ -43,6 +45,7 @@ class RecordArguments(RobotArguments):
     episodes: int = parameter(5, "episodes in the recording when it is complete")
     seed: int = parameter(FIRST_SEED, "of the first start; evaluations count from 0: stay away")
     checkpoint: str = parameter("fruit_swap", "drives if the device is `policy`")
+    web_port: int = parameter(8642, "of the page, if the device is `web`; 0 for any")
     description: str = parameter(
         "", "JSON file of the robot with its cameras, or a recording; empty: what `robot` is"
     )
@@ -93,9 +96,11 @@ def record(arguments: RecordArguments) -> tuple[NodeSpec, ...]:
             "example front=realsense:SERIAL,wrist=v4l:/dev/v4l/by-id/..."
         )
     begun = replace(arguments, seed=max(arguments.seed, _next_seed(arguments.path)))
-    nodes = [*robot_of(begun)]
+    nodes = [*nodes_of_robot(begun)]
     if arguments.device == SCRIPTED:
         nodes.append(_node("scripted_node", begun, {"task": arguments.task}))
+    elif arguments.device in HELD:
+        nodes.append(_held(begun))
     elif arguments.device == POLICY:
         nodes.append(policy_of(_driving(begun)))
     if arguments.alone:
@@ -109,6 +114,20 @@ def record(arguments: RecordArguments) -> tuple[NodeSpec, ...]:
 def driver(arguments: RecordArguments) -> str:
     """The node with whose end all is over."""
     return DRIVER if arguments.alone else RECORDER
+
+
+def _held(arguments: RecordArguments) -> NodeSpec:
+    return _node(
+        "teleop_node",
+        arguments,
+        {
+            "device": arguments.device,
+            "task": arguments.task,
+            "robot": _description(arguments),
+            "rate_hz": arguments.rate,
+            "web_port": arguments.web_port,
+        },
+    )
 
 
 def _recorder(arguments: RecordArguments) -> NodeSpec:

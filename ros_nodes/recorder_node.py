@@ -9,15 +9,14 @@ import json
 import sys
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from df_policy.align import RobotStreams, Stream
 from df_policy.errors import DfPolicyError
 from df_policy.frames import JOINTS, TOOL, Action, camera_stream
 from df_policy.geometry import Pose
-from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import missing_ros
+from df_policy.ros_nodes.described_robot import robot_of
 from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
 from df_policy.teleop.reading import Press, Wish
 
@@ -69,7 +68,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         config = self.config
         if not config.out:
             raise DfPolicyError("expected the parameter out, got none: -p out:=recordings/a.zarr")
-        self.spec = spec = robot_of(config)
+        self.spec = spec = robot_of(config.robot, config.task)
         about = (config.out, spec, config.task, config.operator, __version__)
         writer = self._resources.enter_context(EpisodeWriter.open(*about))
         self.sink = BackgroundSink(writer, writer.episodes)
@@ -171,33 +170,6 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
     def _finish(self) -> None:
         self.sink.drop()
         self.sink.close()
-
-
-def robot_of(config: RecorderNodeConfig) -> RobotSpec:
-    """The robot that the parameters name.
-
-    Raises:
-        DfPolicyError: if its description cannot be read, or has no cameras.
-    """
-    if config.robot:
-        from df_policy.commands.data_import import read_robot, robot_from
-
-        inline = config.robot.lstrip().startswith("{")
-        spec = robot_from(config.robot) if inline else read_robot(Path(config.robot))
-        if not spec.cameras:
-            raise DfPolicyError(
-                f'expected cameras in {config.robot}, got none; an example: "cameras": '
-                '{"front": [480, 640]}, height and width'
-            )
-        return spec
-    from df_policy.sim.tasks import find
-    from df_policy.sim.world import World
-
-    world = World(find(config.task))
-    try:
-        return world.spec
-    finally:
-        world.close()
 
 
 def main(args: list[str] | None = None) -> int:

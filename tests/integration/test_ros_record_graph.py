@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +13,19 @@ import pytest
 pytest.importorskip("rclpy")
 
 from rclpy.node import Node
-from ros_bench import Ros
+from ros_bench import HOME, SPEC, FakeWorld, Ros
 
 from df_policy.data.reader import EpisodeStore
 from df_policy.data.verify import verify
 from df_policy.errors import DfPolicyError
+from df_policy.frames import Control
 from df_policy.ros_nodes import recorder_link, topics
 from df_policy.ros_nodes.recorder_link import RecorderLink
+from df_policy.ros_nodes.recorder_node import RecorderNode
+from df_policy.ros_nodes.sim_node import SimNode
+from df_policy.ros_nodes.teleop_node import TeleopNode
 from df_policy.sim.tasks import find
-from df_policy.teleop.reading import Press
+from df_policy.teleop.reading import Press, Reading, Stick, Wish
 
 ROOT = Path(__file__).parents[2]
 TASK = find("fruit_swap_regrasp")
@@ -60,6 +66,66 @@ def test_the_script_records_over_ros_until_there_are_enough_and_goes_on_later(tm
         way = np.linalg.norm(arrays["tool_position"][1:] - arrays["action"][:-1, :3], axis=1)
         assert np.median(way) < 0.02
         assert set(arrays["control"]) == {0}
+
+
+class Hand:
+    """A device that a test moves; while it is `away`, nobody holds it."""
+
+    name = "hand"
+
+    def __init__(self):
+        self.stick, self.wishes, self.away = Stick(), [], False
+
+    def open(self):
+        pass
+
+    def poll(self):
+        wishes, self.wishes = tuple(self.wishes), []
+        problem = "hand: gone" if self.away else ""
+        return Reading(self.stick, time.monotonic(), wishes, problem)
+
+    def close(self):
+        pass
+
+    def press(self, press):
+        self.wishes.append(Wish(press))
+
+
+def test_a_person_records_over_ros_with_what_they_hold(tmp_path):
+    """Up with the stick, kept; then dropped; each from a start of its own."""
+    ros, hand, out = Ros(), Hand(), tmp_path / "a.zarr"
+    try:
+        world = FakeWorld()
+        ros.add(SimNode, lambda task: (world, {}), real_time_factor=2.0, seed=7)
+        about = {"robot": json.dumps(asdict(SPEC)), "task": "tiny", "use_sim_time": True}
+        recorder = ros.add(RecorderNode, out=str(out), gather_s=0.5, episodes=1, **about)
+        teleop = ros.add(TeleopNode, lambda config, robot: hand, **about)
+        ros.spin_until(lambda: teleop._last is not None and recorder.recorder.status.seed == 7)
+        low = world.at.tool.position_m[2]
+        hand.stick = Stick(linear=(0.0, 0.0, 1.0))
+        ros.spin_until(lambda: world.at.tool.position_m[2] > low + 0.01)
+        hand.press(Press.START)
+        ros.spin_until(lambda: recorder.recorder._frames >= 5)
+        hand.away = True
+        frames = recorder.recorder._frames
+        ros.spin_until(lambda: recorder.recorder._frames >= frames + 5)
+        assert not recorder.complete
+        hand.press(Press.KEEP)
+        ros.spin_until(lambda: recorder.complete)
+        ros.spin_until(lambda: world.seeds[-1] == 8)
+        hand.away, hand.stick = False, Stick()
+        ros.spin_until(lambda: teleop._last is not None)
+        assert np.allclose(world.at.tool.position_m, HOME.tool.position_m, atol=1e-3)
+        assert recorder.recorder.status.seed == 8
+    finally:
+        ros.close()
+    store = EpisodeStore.open(out)
+    arrays = store.episode(0).arrays
+    assert (len(store), list(store.seeds), store.episode(0).success) == (1, [7], True)
+    assert arrays["action"][4, 2] > arrays["action"][0, 2] + 0.05, "0.25 m/s for 0.4 s"
+    assert arrays["control"][0] == Control.DEVICE
+    assert arrays["control"][-1] == Control.NOBODY
+    assert np.array_equal(arrays["action"][-1], arrays["action"][-2])
 
 
 class Recorder(Node):

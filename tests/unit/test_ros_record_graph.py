@@ -42,6 +42,7 @@ def parameters(node):
         ({}, {"sim_node", "scripted_node", "episode_node"}, "episode_node"),
         ({"device": "policy"}, {"sim_node", "policy_node", "episode_node"}, "episode_node"),
         ({"device": "topics"}, {"sim_node"}, "recorder_node"),
+        ({"device": "web"}, {"sim_node", "teleop_node"}, "recorder_node"),
         (
             {"robot": "franka_sim"},
             {"franka_sim_node", "franka_node", "scripted_node", "episode_node"},
@@ -121,6 +122,7 @@ def test_every_argument_matters_to_some_node(tmp_path):
         "checkpoint": ({"device": "policy"}, "another"),
         "namespace": ({}, "left"),
         "device": ({}, "topics"),
+        "web_port": ({"device": "web"}, 0),
         "out": ({}, "elsewhere.zarr"),
         "description": ({}, "robot.json"),
     }

@@ -15,6 +15,7 @@ from df_policy.ros_nodes.policy_node import PolicyNodeConfig
 from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
 from df_policy.ros_nodes.scripted_node import ScriptedNodeConfig
 from df_policy.ros_nodes.sim_node import SimNodeConfig
+from df_policy.ros_nodes.teleop_config import TeleopNodeConfig
 
 pytestmark = pytest.mark.ros
 
@@ -35,6 +36,7 @@ CONFIGS = (
     EpisodeNodeConfig,
     RecorderNodeConfig,
     ScriptedNodeConfig,
+    TeleopNodeConfig,
     FrankaNodeConfig,
     FrankaSimNodeConfig,
     CameraNodeConfig,
