@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 import yaml
-from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -15,6 +14,7 @@ from launch.actions import (
     SetEnvironmentVariable,
     Shutdown,
 )
+from launch.launch_description import LaunchDescription
 from launch.substitutions import LaunchConfiguration
 
 from df_policy.ros_nodes.graph import local_environment

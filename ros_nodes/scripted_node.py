@@ -92,6 +92,9 @@ class ScriptedNode(ManagedNode[ScriptedNodeConfig]):
         except DfPolicyError as error:
             self.get_logger().error(str(error), throttle_duration_sec=2.0)
             return
+        if self._script is not None and seed != self._seed:
+            self.get_logger().warning("the simulation was reset: call policy/start again")
+            self._script = None
         self._seed = seed
         if not self.active:
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes.params import autostart, parameter
-from df_policy.teleop.mapping import Handling
+from df_policy.teleop.mapping import FrameName, Handling
 
 if TYPE_CHECKING:
     from df_policy.robot import RobotSpec
@@ -47,7 +47,7 @@ class TeleopNodeConfig:
     @property
     def handling(self) -> Handling:
         """How strongly the robot answers."""
-        frame = "tool" if self.frame == "tool" else "base"
+        frame: FrameName = "tool" if self.frame == "tool" else "base"
         return Handling(frame, self.speed_m_s, self.turn_rad_s)
 
 
