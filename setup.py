@@ -127,7 +127,9 @@ setup(
             f"camera_node = {NAME}.ros_nodes.camera_node:main",
             f"franka_node = {NAME}.ros_nodes.franka_node:main",
             f"franka_sim_node = {NAME}.ros_nodes.franka_sim_node:main",
+            f"scripted_node = {NAME}.ros_nodes.scripted_node:main",
             f"sim_node = {NAME}.ros_nodes.sim_node:main",
+            f"teleop_node = {NAME}.ros_nodes.teleop_node:main",
             f"episode_node = {NAME}.ros_nodes.episode_node:main",
         ],
         # Any zarr can then read the recordings' images where this package is installed.

@@ -205,6 +205,27 @@ def gripper_from(message: Float64MultiArray) -> float:
     return float(message.data[0])
 
 
+def truth_message(
+    stamp_ns: int, seed: int, positions: Float64[np.ndarray, "n"]
+) -> Float64MultiArray:
+    """Where everything in a simulation is; a clock of our days is told to the microsecond."""
+    return Float64MultiArray(data=[float(stamp_ns), float(seed), *positions.tolist()])
+
+
+def truth_from(message: Float64MultiArray) -> tuple[int, int, Float64[np.ndarray, "n"]]:
+    """The clock [ns], the start's seed, and all positions.
+
+    Raises:
+        BadMessageError: if it is none.
+    """
+    numbers = np.array(message.data, np.float64)
+    if numbers.size < 2 or not np.isfinite(numbers).all():
+        raise BadMessageError(
+            f"expected a clock, a seed and positions, got {numbers.size} numbers"
+        )
+    return int(numbers[0]), int(numbers[1]), numbers[2:]
+
+
 def plan_message(plan: Plan) -> Path:
     """The plan's poses, each with the time when it shall be reached."""
     message = Path()

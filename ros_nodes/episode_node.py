@@ -1,4 +1,4 @@
-"""Runs episodes of the simulated task, one after the other, and counts how they end.
+"""Runs episodes of the simulated task, one after the other, counts and perhaps records them.
 
 Run it with `python -m df_policy.ros_nodes.episode_node --ros-args -p episodes:=5`.
 """
@@ -25,6 +25,7 @@ try:
     from rclpy.node import Node
 
     from df_policy.ros_nodes import convert, topics
+    from df_policy.ros_nodes.recorder_link import RecorderLink
     from df_policy.ros_nodes.running import run_node
     from df_policy.ros_nodes.target_trace import Trace
 except ImportError as error:
@@ -46,6 +47,9 @@ class EpisodeNodeConfig:
     result_path: str = parameter("", "a .json file for the result")
     trace_path: str = parameter("", "an .npz file of all targets, and of the times of all plans")
     ready_timeout_s: float = parameter(90.0, "how long to wait for the other nodes")
+    record: bool = parameter(
+        False, "have the recorder keep what succeeds, until it holds `episodes`"
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError for values out of range."""
@@ -73,6 +77,9 @@ class EpisodeNode(Node):
         self._callers: dict[topics.Service, Any] = {
             service: self.create_client(topics.TRIGGER, service.name) for service in topics.DRIVING
         }
+        self._recorder = RecorderLink(self, self._ask) if self.config.record else None
+        if self._recorder is not None:
+            self._callers |= self._recorder.callers
         topics.subscribe(self, topics.TARGET_POSE, self._on_target)
         self.trace = Trace(self) if self.config.trace_path else None
         self._executor = SingleThreadedExecutor(context=self.context)
@@ -91,20 +98,31 @@ class EpisodeNode(Node):
                 deadline_s - time.monotonic(),
                 f"{service.server} to offer {service.name}",
             )
-        for number in range(1, self.config.episodes + 1):
+        if self._recorder is not None:
+            self._recorder.prepare()
+        while (number := self._done()) < self.config.episodes:
             ending = self._episode()
             self.tally.add(ending)
             self.get_logger().info(
-                f"episode {number}/{self.config.episodes}  seed {ending.seed}  {ending.reason:<20}"
-                f" {ending.rate_hz:5.1f} Hz, worst gap {ending.worst_gap_ms:.0f} ms"
+                f"episode {number + 1}/{self.config.episodes}  seed {ending.seed}  "
+                f"{ending.reason:<20} {ending.rate_hz:5.1f} Hz, worst gap "
+                f"{ending.worst_gap_ms:.0f} ms"
             )
         self.get_logger().info(self.tally.summary())
         return self.tally
 
+    def _done(self) -> int:
+        """Episodes that count: those that ran, or where it is recorded those that were kept."""
+        return len(self.tally.endings) if self._recorder is None else self._recorder.kept
+
     def _episode(self) -> Ending:
         reset = json.loads(self._insist(topics.RESET))
+        if self._recorder is not None:
+            self._recorder.announce(int(reset["seed"]))
         self._until(int(reset["stamp_ns"]) + SETTLE_NS)
         self._insist(topics.START)
+        if self._recorder is not None:
+            self._record(self._recorder)
         self._pace = Pace(window=1_000_000)
         if self.trace is not None:
             self.trace.begin()
@@ -113,11 +131,14 @@ class EpisodeNode(Node):
         if self.trace is not None:
             self.trace.end()
         verdict = json.loads(self._call(topics.JUDGE))
+        reason = str(verdict["reason"])
+        if self._recorder is not None and (why := self._recorder.end(bool(verdict["success"]))):
+            reason = f"{reason}, {why}"
         self._call(topics.STOP)
         return Ending(
             seed=int(reset["seed"]),
             success=bool(verdict["success"]),
-            reason=str(verdict["reason"]),
+            reason=reason,
             targets=pace.count,
             rate_hz=pace.rate_hz,
             worst_gap_ms=pace.worst_gap_ns * 1e-6,
@@ -138,6 +159,18 @@ class EpisodeNode(Node):
                 raise _refusal(service, answer)
             self._spin_for(0.2)
         return str(answer.message)
+
+    def _record(self, recorder: RecorderLink) -> None:
+        """Begin to record, which takes a target to have been heard of.
+
+        Raises:
+            DfPolicyError: if the recorder cannot.
+        """
+        deadline_s = time.monotonic() + PATIENCE_S
+        while why := recorder.begin():
+            if time.monotonic() > deadline_s:
+                raise DfPolicyError(f"expected the recorder to begin, got: {why}")
+            self._spin_for(0.02)
 
     def _on_target(self, message: Any) -> None:
         if self._pace is not None:

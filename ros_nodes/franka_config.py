@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from df_policy.errors import DfPolicyError, nearest
+from df_policy.hardware import workspace
 from df_policy.hardware.arm import ArmDriver, HandDriver
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.params import autostart, parameter
@@ -34,6 +36,7 @@ class FrankaNodeConfig:
     grasp_below_m: float = parameter(0.04, "an opening below this means: hold what is there")
     gripper_speed_m_s: float = parameter(0.1, "of the opening")
     gripper_homing: bool = parameter(False, "find the fingers' end stops at the start: they move")
+    workspace: str = parameter("", "JSON file of `calibrate workspace`: where the tool may be")
     autostart: bool = autostart()
 
     def __post_init__(self) -> None:
@@ -59,9 +62,17 @@ class FrankaNodeConfig:
 
     @property
     def spec(self) -> RobotSpec:
-        """The robot, with the limits of a real one."""
+        """The robot, with the limits of a real one.
+
+        Raises:
+            DfPolicyError: if the workspace cannot be read.
+        """
         joints = tuple(f"{self.name}_joint{number}" for number in range(1, 8))
-        return RobotSpec(self.name, joints, {}, control_rate_hz=self.rate_hz)
+        spec = RobotSpec(self.name, joints, {}, control_rate_hz=self.rate_hz)
+        if not self.workspace:
+            return spec
+        box = workspace.read(Path(self.workspace))
+        return replace(spec, workspace_m=(box.low_m, box.high_m))
 
 
 def _franky(config: FrankaNodeConfig) -> tuple[ArmDriver, HandDriver]:

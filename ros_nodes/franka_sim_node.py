@@ -81,6 +81,7 @@ class FrankaSimNode(ManagedNode[FrankaSimNodeConfig]):
         self._render_ms = Spread()
         self._clock_out = topics.publisher(self, topics.CLOCK)
         self._report_out = topics.publisher(self, topics.DIAGNOSTICS)
+        self._truth_out = topics.publisher(self, topics.TRUTH)
         self._images_out = {
             camera: (
                 topics.publisher(self, topics.IMAGES, camera),
@@ -125,6 +126,8 @@ class FrankaSimNode(ManagedNode[FrankaSimNodeConfig]):
             return
         for moment in self.robot.moments():
             self._clock_out.publish(convert.clock_message(moment.time_ns))
+            truth = convert.truth_message(moment.time_ns, self._seed, moment.qpos)
+            self._truth_out.publish(truth)
             if moment.time_ns % self._spec.period_ns == 0:
                 self._publish_images(moment)
 

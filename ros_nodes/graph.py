@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import socket
 import sys
 from collections import deque
@@ -15,10 +14,10 @@ from pathlib import Path
 
 from df_policy.config import SamplerConfig, resampled
 from df_policy.costs import read, write
-from df_policy.errors import nearest
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.local_dds import local_settings
 from df_policy.ros_nodes.params import parameter
+from df_policy.ros_nodes.robot_arguments import RobotArguments
 
 Value = bool | int | float | str
 
@@ -46,22 +45,11 @@ class NodeSpec:
 
 
 @dataclass(frozen=True)
-class FruitSwapArguments:
-    """What a user may choose."""
+class FruitSwapArguments(RobotArguments):
+    """What a user may choose of a policy that drives."""
 
-    robot: str = parameter("sim", "`sim`, `franka_sim` (protocol simulator) or `franka`")
-    robot_ip: str = parameter("", "address of a real robot, or of a simulated one: 127.x.y.z")
-    cameras: str = parameter("", "of a real robot: front=realsense:SERIAL,wrist=v4l:DEVICE")
-    checkpoint: str = parameter("fruit_swap", "a shipped checkpoint's name, or a folder")
-    task: str = parameter("fruit_swap", "what the checkpoint was trained for")
-    episodes: int = parameter(5, "how many episodes to run")
-    rate: float = parameter(50.0, "targets per second")
-    headless: bool = parameter(True, "without MuJoCo's window")
-    seed: int = parameter(0, "seed of the first episode; each further adds one")
     record: str = parameter("", "folder for the film's moments, `episodes.npz`")
     result: str = parameter("", "file for the result, JSON")
-    speed: float = parameter(1.0, "simulated seconds per second")
-    wall_clock: bool = parameter(False, "stamps by this machine's clock, as a real robot's")
     every: int = parameter(0, "actions between two plans; 0: as the checkpoint has it")
     sampler: str = parameter("", 'how plans are sampled, JSON: {"horizon": 1} is quicker')
     delay: float = parameter(0.0, "hold back all that the robot says for so long [ms]")
@@ -69,31 +57,16 @@ class FruitSwapArguments:
     costs: str = parameter("", "what plans are bent by: JSON, or a file of it")
     log: str = parameter("", "an .mcap file of all that the policy sees and sends")
     trace: str = parameter("", "an .npz file of all targets, and of the times of all plans")
-    namespace: str = parameter(
-        "", "of all topics and services, where several robots share a domain"
-    )
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The film's moments, and the result."""
+        film = (Path(self.record) / MOMENTS,) if self.record else ()
+        return (*film, *((Path(self.result),) if self.result else ()))
 
     def __post_init__(self) -> None:
         """Raises ValueError or DfPolicyError for what cannot be, before any process starts."""
-        if self.robot not in ROBOTS:
-            hint = nearest(self.robot, ROBOTS)
-            raise ValueError(f"expected robot {', '.join(ROBOTS)}, got {self.robot!r}{hint}")
-        if self.episodes < 1:
-            raise ValueError(f"expected episodes above 0, got {self.episodes}")
-        if self.namespace and not _NAMESPACE.fullmatch(self.namespace):
-            raise ValueError(
-                "expected a namespace of letters, digits and _, with / between its parts, "
-                f"got {self.namespace!r}"
-            )
-        if not 0.0 < self.speed <= FASTEST:
-            raise ValueError(f"expected speed above 0 and up to {FASTEST:g}, got {self.speed:g}")
-        slowest = 2.0 * RobotSpec.action_rate_hz
-        fastest = 1000.0 if self.wall_clock else RobotSpec.control_rate_hz
-        if not slowest <= self.rate <= fastest:
-            raise ValueError(
-                f"expected rate from {slowest:g}, two targets per action, to {fastest:g}, where "
-                f"the robot's clock ticks no faster, got {self.rate:g}; try wall_clock"
-            )
+        super().__post_init__()
         if self.delay < 0.0 or self.every < 0 or not 0.0 <= self.loss <= 1.0:
             raise ValueError(
                 "expected delay and every of at least 0 and loss from 0 to 1, got "
@@ -103,10 +76,8 @@ class FruitSwapArguments:
         object.__setattr__(self, "costs", write(read(self.costs)))
 
 
-_NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
-ROBOTS = ("sim", "franka_sim", "franka")
-FASTEST = 20.0
-"""Simulated seconds per second."""
+MOMENTS = "episodes.npz"
+"""What a film is made from, in the folder for it."""
 IMAGE_AGE_S, STATE_AGE_S = 0.15, 0.1
 """How old what a robot says may be, where it comes at once."""
 PLAN_AGE_S = 1.2
@@ -121,7 +92,7 @@ DRIVER = "episode_node"
 
 def driver(arguments: FruitSwapArguments) -> str:
     """The node with whose end all is over: a real robot has nobody who resets and judges."""
-    return "policy_node" if arguments.robot == "franka" else DRIVER
+    return "policy_node" if arguments.real else DRIVER
 
 
 def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
@@ -130,60 +101,65 @@ def fruit_swap(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
     Raises:
         DfPolicyError: if there is no such task.
     """
+    counted = () if arguments.real else (episodes_of(arguments),)
+    film = absolute(arguments.record and str(Path(arguments.record) / MOMENTS))
+    return (*nodes_of_robot(arguments, film), policy_of(arguments), *counted)
+
+
+def policy_of(arguments: FruitSwapArguments) -> NodeSpec:
+    """The node that a checkpoint drives by."""
+    delay_s = arguments.delay * 1e-3
+    parameters: dict[str, Value] = {
+        "checkpoint": arguments.checkpoint,
+        "seed": arguments.seed,
+        "rate_hz": arguments.rate,
+        "every": arguments.every,
+        "sampler": arguments.sampler,
+        "inject_delay_ms": arguments.delay,
+        "inject_loss": arguments.loss,
+        # Who knows that all comes late allows it to be old.
+        "max_image_age_s": IMAGE_AGE_S + delay_s,
+        "max_state_age_s": STATE_AGE_S + delay_s,
+        "max_plan_age_s": PLAN_AGE_S + delay_s,
+        "costs": arguments.costs,
+        "log": absolute(arguments.log),
+        "use_sim_time": arguments.sim_time,
+    }
+    return NodeSpec(
+        "df_policy.ros_nodes.policy_node", "policy_node", parameters, arguments.namespace
+    )
+
+
+def episodes_of(arguments: FruitSwapArguments) -> NodeSpec:
+    """The node that resets, starts, waits and judges."""
     from df_policy.sim.tasks import find
 
-    sim_time = arguments.robot != "franka" and not arguments.wall_clock
-    delay_s = arguments.delay * 1e-3
-    seconds = find(arguments.task).steps / RobotSpec.action_rate_hz
-    policy = NodeSpec(
-        "df_policy.ros_nodes.policy_node",
-        "policy_node",
-        {
-            "checkpoint": arguments.checkpoint,
-            "seed": arguments.seed,
-            "rate_hz": arguments.rate,
-            "every": arguments.every,
-            "sampler": arguments.sampler,
-            "inject_delay_ms": arguments.delay,
-            "inject_loss": arguments.loss,
-            # Who knows that all comes late allows it to be old.
-            "max_image_age_s": IMAGE_AGE_S + delay_s,
-            "max_state_age_s": STATE_AGE_S + delay_s,
-            "max_plan_age_s": PLAN_AGE_S + delay_s,
-            "costs": arguments.costs,
-            "log": absolute(arguments.log),
-            "use_sim_time": sim_time,
-        },
-        arguments.namespace,
-    )
-    episodes = NodeSpec(
-        "df_policy.ros_nodes.episode_node",
-        DRIVER,
-        {
-            "episodes": arguments.episodes,
-            "duration_s": seconds,
-            "result_path": absolute(arguments.result),
-            "trace_path": absolute(arguments.trace),
-            "use_sim_time": sim_time,
-        },
-        arguments.namespace,
-    )
-    counted = () if arguments.robot == "franka" else (episodes,)
-    return (*_robot(arguments), policy, *counted)
+    parameters: dict[str, Value] = {
+        "episodes": arguments.episodes,
+        "duration_s": find(arguments.task).steps / RobotSpec.action_rate_hz,
+        "result_path": absolute(arguments.result),
+        "trace_path": absolute(arguments.trace),
+        "use_sim_time": arguments.sim_time,
+    }
+    return NodeSpec("df_policy.ros_nodes.episode_node", DRIVER, parameters, arguments.namespace)
 
 
-def _robot(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
-    """The nodes that stand behind the robot's topics."""
+def nodes_of_robot(arguments: RobotArguments, film: str = "") -> tuple[NodeSpec, ...]:
+    """The nodes that stand behind the robot's topics.
+
+    Args:
+        arguments: which robot.
+        film: an .npz file for a film's moments, where the robot is `sim`.
+    """
     if arguments.robot != "sim":
         from df_policy.ros_nodes.hardware_graph import robot_nodes
 
         return robot_nodes(arguments)
-    record = str(Path(arguments.record).absolute() / "episodes.npz") if arguments.record else ""
     parameters: dict[str, Value] = {
         "task": arguments.task,
         "seed": arguments.seed,
         "real_time_factor": arguments.speed,
-        "record_path": record,
+        "record_path": film,
         "viewer": not arguments.headless,
         "wall_clock": arguments.wall_clock,
     }

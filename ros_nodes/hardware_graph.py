@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 from df_policy.errors import DfPolicyError
 from df_policy.hardware.camera_sources import named_cameras
-from df_policy.ros_nodes.graph import NodeSpec
+from df_policy.ros_nodes.graph import NodeSpec, absolute
 
 if TYPE_CHECKING:
-    from df_policy.ros_nodes.graph import FruitSwapArguments
+    from df_policy.ros_nodes.robot_arguments import RobotArguments
+    from df_policy.sim.tasks.task import Task
 
 _PORTS = (1337, 1338)
 """Of arm and hand."""
+_SIZE = (64, 64)
+"""Of the pictures of a camera that the task's simulation does not have."""
 
 
-def robot_nodes(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
+def robot_nodes(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
     """The driver, and what it is to drive if that is simulated.
 
     Raises:
@@ -38,6 +41,7 @@ def robot_nodes(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
             "rate_hz": arguments.rate,
             "real_time": not simulated,
             "wait_s": 30.0 if simulated else 0.0,
+            "workspace": absolute(arguments.workspace),
             "use_sim_time": simulated,
         },
         arguments.namespace,
@@ -58,16 +62,25 @@ def robot_nodes(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
     return (robot, driver)
 
 
-def _cameras(arguments: FruitSwapArguments) -> tuple[NodeSpec, ...]:
+def _cameras(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
+    from df_policy.sim.tasks import find
+
+    task = find(arguments.task)
+    sizes = {name: picture_size(task, name) for name in named_cameras(arguments.cameras)}
     return tuple(
         NodeSpec(
             "df_policy.ros_nodes.camera_node",
             f"camera_{name}",
-            {"camera": name, "source": source},
+            {"camera": name, "source": source, "size": "{}x{}".format(*sizes[name])},
             arguments.namespace,
         )
         for name, source in named_cameras(arguments.cameras).items()
     )
+
+
+def picture_size(task: Task, camera: str) -> tuple[int, int]:
+    """Height and width of what is published of a camera [px]: those of the task's simulation."""
+    return task.cameras.get(camera, _SIZE)
 
 
 def free_address() -> str:

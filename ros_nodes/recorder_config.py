@@ -15,8 +15,9 @@ class RecorderNodeConfig:
     task: str = parameter(
         "fruit_swap", "what is recorded; tells the robot too, if `robot` is empty"
     )
-    robot: str = parameter("", "JSON file of a robot with its cameras, or a recording of it")
+    robot: str = parameter("", "a robot with its cameras: JSON, a file of it, or a recording")
     operator: str = parameter("topics", "who drives, for the recording's header")
+    episodes: int = parameter(0, "end once there are so many; 0: go on until told to end")
     guided: bool = parameter(
         False, "a person leads the arm by hand: its actions are where it is one period later"
     )
@@ -30,7 +31,7 @@ class RecorderNodeConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for values out of range."""
-        for name in ("camera_rate_hz", "state_rate_hz", "gather_s"):
+        for name in ("camera_rate_hz", "state_rate_hz", "gather_s", "episodes"):
             if getattr(self, name) < 0.0:
                 raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")
         for name in ("max_image_age_s", "max_state_age_s"):

@@ -9,15 +9,14 @@ import json
 import sys
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from df_policy.align import RobotStreams, Stream
 from df_policy.errors import DfPolicyError
 from df_policy.frames import JOINTS, TOOL, Action, camera_stream
 from df_policy.geometry import Pose
-from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import missing_ros
+from df_policy.ros_nodes.described_robot import robot_of
 from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
 from df_policy.teleop.reading import Press, Wish
 
@@ -69,7 +68,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         config = self.config
         if not config.out:
             raise DfPolicyError("expected the parameter out, got none: -p out:=recordings/a.zarr")
-        self.spec = spec = robot_of(config)
+        self.spec = spec = robot_of(config.robot, config.task)
         about = (config.out, spec, config.task, config.operator, __version__)
         writer = self._resources.enter_context(EpisodeWriter.open(*about))
         self.sink = BackgroundSink(writer, writer.episodes)
@@ -95,6 +94,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
         )
         self._heard = TargetIntake(self, self._on_pose, self._on_gripper, _MOST_WAITING)
         topics.subscribe(self, topics.NOTE, self._on_note)
+        topics.subscribe(self, topics.SEED, self._on_seed)
 
     def activate(self) -> None:
         """Take wishes."""
@@ -125,6 +125,11 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
             DfPolicyError: if it is not the time for it, or the store refuses.
         """
         return self.recorder.obey(wish, self._now_ns)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all episodes that were asked for are on the disk."""
+        return self.active and 0 < self.config.episodes <= self.sink.kept
 
     @property
     def _now_ns(self) -> int:
@@ -159,40 +164,17 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
     def _on_note(self, message: Any) -> None:
         self.recorder.obey(Wish(Press.NOTE, str(message.data)), self._now_ns)
 
+    def _on_seed(self, message: Any) -> None:
+        self.recorder.starts_from(int(message.data))
+
     def _finish(self) -> None:
         self.sink.drop()
         self.sink.close()
 
 
-def robot_of(config: RecorderNodeConfig) -> RobotSpec:
-    """The robot that the parameters name.
-
-    Raises:
-        DfPolicyError: if its description cannot be read, or has no cameras.
-    """
-    if config.robot:
-        from df_policy.commands.data_import import read_robot
-
-        spec = read_robot(Path(config.robot))
-        if not spec.cameras:
-            raise DfPolicyError(
-                f'expected cameras in {config.robot}, got none; an example: "cameras": '
-                '{"front": [480, 640]}, height and width'
-            )
-        return spec
-    from df_policy.sim.tasks import find
-    from df_policy.sim.world import World
-
-    world = World(find(config.task))
-    try:
-        return world.spec
-    finally:
-        world.close()
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node; returns the exit code."""
-    return run_node("recorder_node", RecorderNode, args)
+    return run_node("recorder_node", RecorderNode, args, until=lambda node: node.complete)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ def run_node(
     work: Callable[[N], int] | None = None,
     *,
     punctual: bool = False,
+    until: Callable[[N], bool] = lambda _: False,
 ) -> int:
-    """Make a node and spin it until it is told to end.
+    """Make a node and spin it until it is told to end, or is done.
 
     Args:
         name: for messages before the node exists.
@@ -40,14 +41,15 @@ def run_node(
         work: does the node's work instead of spinning; returns the exit code.
         punctual: spin with real-time priority where the user may have it, so that what computes
             beside does not delay a tick.
+        until: whether a node that spins is done; asked ten times a second and more.
 
     Returns:
-        0 after SIGINT, SIGTERM or a shutdown (1 if that cut `work` short); 1 after an error that
-        the user can mend.
+        0 when done, and after SIGINT, SIGTERM or a shutdown (1 if that cut `work` short); 1 after
+        an error that the user can mend.
     """
     keep_local()
     try:
-        return _live(make, args, work, punctual)
+        return _live(make, args, work, punctual, until)
     except (DfPolicyError, InvalidParameterTypeException) as error:
         rclpy.logging.get_logger(name).fatal(str(error))
         return 1
@@ -85,6 +87,7 @@ def _live(
     args: list[str] | None,
     work: Callable[[N], int] | None,
     punctual: bool,
+    until: Callable[[N], bool],
 ) -> int:
     """As `run_node`, but errors that the user can mend come out once all is closed."""
     told_to_end = 0 if work is None else 1
@@ -100,7 +103,7 @@ def _live(
                 node.get_logger().info("no real-time priority: `ulimit -r` does not allow it")
             if work is not None:
                 return work(node)
-            _spin(node, told)
+            _spin(node, told, until)
         except (KeyboardInterrupt, ExternalShutdownException):
             return told_to_end
         finally:
@@ -115,10 +118,10 @@ def _live(
     return 0
 
 
-def _spin(node: Node, told: _Told) -> None:
+def _spin(node: N, told: _Told, until: Callable[[N], bool]) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     told.spinning = True
-    while not told.yes:
+    while not (told.yes or until(node)):
         executor.spin_once(timeout_sec=_LISTEN_S)
     executor.remove_node(node)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from df_policy.ros_nodes.graph import FASTEST
 from df_policy.ros_nodes.params import autostart, parameter
+from df_policy.ros_nodes.robot_arguments import FASTEST
 
 
 @dataclass(frozen=True)

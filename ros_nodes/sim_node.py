@@ -108,6 +108,7 @@ class SimNode(ManagedNode[SimNodeConfig]):
         self._joints_out = topics.publisher(self, topics.JOINT_STATES)
         self._pose_out = topics.publisher(self, topics.CURRENT_POSE)
         self._report_out = topics.publisher(self, topics.DIAGNOSTICS)
+        self._truth_out = topics.publisher(self, topics.TRUTH)
         self._images_out = {
             camera: (
                 topics.publisher(self, topics.IMAGES, camera),
@@ -154,6 +155,8 @@ class SimNode(ManagedNode[SimNodeConfig]):
         reading = JointReading(seen.q_rad, seen.dq_rad_s, seen.gripper_m)
         self._joints_out.publish(convert.joint_message(stamp_ns, reading, self._spec))
         self._pose_out.publish(convert.pose_message(stamp_ns, seen.tool))
+        truth = convert.truth_message(stamp_ns, self._seed, self._world.snapshot())
+        self._truth_out.publish(truth)
         if not with_images:
             return
         if self._viewer is not None:

@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
-from std_msgs.msg import Bool, Float64MultiArray, String
+from std_msgs.msg import Bool, Float64MultiArray, Int64, String
 from std_srvs.srv import Trigger
 
 from df_policy.teleop.reading import Press
@@ -123,6 +123,22 @@ NOTE = Topic(
     "a person",
     REPORT,
 )
+SEED = Topic(
+    "recorder/seed",
+    Int64,
+    "of the start from which an episode is recorded next",
+    "each episode",
+    "episode_node",
+    REPORT,
+)
+TRUTH = Topic(
+    "sim/truth",
+    Float64MultiArray,
+    "the robot's clock [ns], the start's seed, and where everything is: for the script alone",
+    "50 Hz",
+    "sim_node",
+    STATE,
+)
 DIAGNOSTICS = Topic(
     "/diagnostics", DiagnosticArray, "rates, latencies, holds", "1 Hz", "all", REPORT
 )
@@ -140,6 +156,8 @@ TOPICS = (
     IMAGINED,
     DEAD_MAN,
     NOTE,
+    SEED,
+    TRUTH,
     DIAGNOSTICS,
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from df_policy.errors import DfPolicyError, nearest
-from df_policy.sim import faults, meddling
+from df_policy.sim import domain, faults, meddling
 from df_policy.sim.disturbed import Disturbance, Effect, Episode
 
 CLEAN = "clean"
@@ -57,15 +57,29 @@ _LONG: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
     ("pauses", "the robot is paused now and then: four times as long in all", faults.Pauses),
     ("waits_after", "three lengths more, in which nothing is left to do", faults.WaitsAfter),
 )
+_TABLES: tuple[tuple[str, str, Callable[[Episode], Effect]], ...] = (
+    (
+        "domain",
+        "another table each episode: light, colours, texture, cameras, latencies; for training",
+        partial(domain.AnotherTable, ranges=domain.SEEN),
+    ),
+    (
+        "domain_unseen",
+        "the same beyond all that `domain` draws: for measuring what was trained with it",
+        partial(domain.AnotherTable, ranges=domain.UNSEEN),
+    ),
+)
+_TABLES_KNOWN = {name: Disturbance(name, about, begin) for name, about, begin in _TABLES}
 _SHORT_KNOWN = {name: Disturbance(name, about, begin) for name, about, begin in _ALL}
 _LONG_KNOWN = {name: Disturbance(name, about, begin, _LONGER) for name, about, begin in _LONG}
-KNOWN = _SHORT_KNOWN | _LONG_KNOWN
+KNOWN = _SHORT_KNOWN | _LONG_KNOWN | _TABLES_KNOWN
 DELAY = "delay"
 
 SUITES: dict[str, tuple[str, ...]] = {
     "robustness": (CLEAN, *_SHORT_KNOWN, *(f"{DELAY}:{ms}" for ms in (100, 300, 500))),
     "long": (CLEAN, *_LONG_KNOWN),
     "reactivity": (CLEAN, "fruit_moved", "fruit_slips", "fruit_knocked"),
+    "domain": (CLEAN, *_TABLES_KNOWN),
 }
 """Suite -> its conditions, one after the other."""
 

@@ -98,7 +98,7 @@ class Noise(Effect):
         return with_images(seen, {name: self._noisy(im) for name, im in seen.images.items()})
 
     def _noisy(self, image: Image) -> Image:
-        return _as_image(image + self._rng.normal(0.0, NOISE, image.shape))
+        return as_image(image + self._rng.normal(0.0, NOISE, image.shape))
 
 
 class Colour(Effect):
@@ -117,7 +117,7 @@ class Colour(Effect):
         if step < self._start:
             return seen
         self.since = self._start
-        changed = {name: _as_image(im @ self._matrix.T) for name, im in seen.images.items()}
+        changed = {name: as_image(im @ self._matrix.T) for name, im in seen.images.items()}
         return with_images(seen, changed)
 
 
@@ -207,7 +207,8 @@ class WaitsAfter(Effect):
         return seen
 
 
-def _as_image(values: np.ndarray) -> Image:
+def as_image(values: np.ndarray) -> Image:
+    """Numbers as a camera would give them."""
     return np.asarray(np.clip(np.rint(values), 0.0, 255.0), dtype=np.uint8)
 
 

@@ -116,6 +116,15 @@ def snapshot_png(
         picture = painter.paint(snapshot, plan, caption)
     finally:
         painter.close()
+    write_png(picture, path)
+
+
+def write_png(picture: Image, path: Path | str) -> None:
+    """Write an RGB picture as PNG.
+
+    Raises:
+        DfPolicyError: if it cannot be.
+    """
     encoded, png = cv2.imencode(".png", picture[..., ::-1])
     if not encoded:
         raise DfPolicyError(f"expected to encode a picture of {picture.shape} as PNG, it failed")

@@ -10,10 +10,13 @@ import mujoco
 
 from df_policy.errors import DfPolicyError
 from df_policy.sim.tasks.task import Inventory
+from df_policy.sim.textures import add_textures
 
 ARM_JOINTS = tuple(f"fr3_joint{number}" for number in range(1, 8))
 FINGER_JOINTS = ("finger_joint1", "finger_joint2")
 DISTRACTOR = "distractor"
+PLACE = "place_"
+"""Stands before the number of a place in its body's name."""
 TOOL_SITE = "tool"
 ROBOT_PREFIX = "robot/"
 """Stands before the names of the robot's joints in the task's model."""
@@ -49,6 +52,7 @@ def task_model(inventory: Inventory, dt_s: float = 0.002) -> mujoco.MjModel:
     _add_tool(hand)
     _add_wrist_camera(hand)
     _add_distractor(spec.worldbody)
+    add_textures(spec)
     spec.option.timestep = dt_s
     model = spec.compile()
     for fruit in inventory.fruits:
@@ -60,7 +64,7 @@ def task_model(inventory: Inventory, dt_s: float = 0.002) -> mujoco.MjModel:
 
 def place_name(place: int) -> str:
     """The body of a place."""
-    return f"place_{place}"
+    return f"{PLACE}{place}"
 
 
 def _table_xml(inventory: Inventory) -> str:

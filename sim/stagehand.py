@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import mujoco
 import numpy as np
 from jaxtyping import Float64
 
+from df_policy.frames import Observation
 from df_policy.geometry import Vector
-from df_policy.sim.scene import DISTRACTOR
+from df_policy.sim.scene import DISTRACTOR, PLACE, ROBOT_PREFIX
+from df_policy.sim.textures import material_name
 from df_policy.sim.world import World
 
 SHAPES = {
@@ -18,6 +20,15 @@ SHAPES = {
     "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
     "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
 }
+
+PARTS: dict[str, Callable[[str, str], bool]] = {
+    "places": lambda body, _: body.startswith(PLACE),
+    "arm": lambda body, _: body.startswith(ROBOT_PREFIX),
+    "floor": lambda _, geom: geom == "floor",
+}
+"""What can be brightened: of a body's and a geom's name, whether it belongs to it."""
+_NO_COLOUR = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
+"""By which MuJoCo knows a geom that has none of its own."""
 
 Point = Float64[np.ndarray, "2"]
 
@@ -98,8 +109,14 @@ class Stagehand:
         self._world.loosen_grip(_LOOSE_S)
         self._world.push_fruit(fruit, velocity_m_s)
 
-    def light(self, key: float, ambient: float, tilt: Vector) -> None:
-        """Scale the lamp and the light from everywhere, and let the lamp shine from elsewhere."""
+    def light(self, key: float | Vector, ambient: float, tilt: Vector) -> None:
+        """Scale the lamp and the light from everywhere, and let the lamp shine from elsewhere.
+
+        Args:
+            key: factor of the lamp's light, or of its red, green and blue.
+            ambient: factor of the light from everywhere.
+            tilt: is added to the direction in which the lamp shines.
+        """
         self._edit("light_diffuse")[...] *= key
         self._edit("vis.headlight.ambient")[...] *= ambient
         direction = self._edit("light_dir") + tilt
@@ -115,6 +132,53 @@ class Stagehand:
         """Move a camera in the body that carries it."""
         index = self._world.model.camera(name).id
         self._edit("cam_pos")[index], self._edit("cam_quat")[index] = at_m, quat_wxyz
+
+    def zoom(self, name: str, factor: float) -> None:
+        """Scale a camera's field of view."""
+        self._edit("cam_fovy")[self._world.model.camera(name).id] *= factor
+
+    def delay_images(self, ticks: int) -> None:
+        """From now on images are so many control ticks old when they come."""
+        self._world.image_lag_ticks = ticks
+
+    def look_again(self, seen: Observation) -> Observation:
+        """An observation of this moment with the images that the scene gives now."""
+        return self._world.observe() if seen.images else seen
+
+    def lay_top(self, texture: str, rgb: Sequence[float]) -> None:
+        """Give the table's top a texture of `textures.PATTERNS`, or none, and a colour."""
+        model = self._world.model
+        if texture:
+            material = int(model.material(material_name(texture)).id)
+            self._edit("geom_matid")[model.geom("table").id] = material
+        self._edit("geom_rgba")[model.geom("table").id] = [*rgb, 1.0]
+
+    def fruit_rgb(self, fruit: str) -> tuple[float, float, float]:
+        """A fruit's colour."""
+        red, green, blue = self._rgba(self._world.model.geom(fruit).id)[:3].tolist()
+        return red, green, blue
+
+    def paint_fruit(self, fruit: str, rgb: Sequence[float]) -> None:
+        """Give a fruit another colour."""
+        self._edit("geom_rgba")[self._world.model.geom(fruit).id] = [*rgb, 1.0]
+
+    def brighten(self, part: str, factor: float) -> None:
+        """Scale the brightness of all that belongs to one of PARTS."""
+        model = self._world.model
+        for geom in range(model.ngeom):
+            body = str(model.body(int(model.geom_bodyid[geom])).name)
+            name = str(model.geom(geom).name)
+            if PARTS[part](body, name):
+                rgba = self._rgba(geom)
+                rgba[:3] = np.clip(rgba[:3] * factor, 0.0, 1.0)
+                self._edit("geom_rgba")[geom] = rgba
+
+    def _rgba(self, geom: int) -> Float64[np.ndarray, "4"]:
+        """A geom's colour: its own, or where it has none its material's."""
+        model = self._world.model
+        own, material = model.geom_rgba[geom], int(model.geom_matid[geom])
+        plain = material >= 0 and np.array_equal(own, _NO_COLOUR)
+        return np.array(model.mat_rgba[material] if plain else own, np.float64)
 
     def dress(self, shape: str, half_m: float, rgb: Sequence[float]) -> None:
         """Make the distractor one of SHAPES, so large (half its height) and of this colour."""
@@ -133,6 +197,7 @@ class Stagehand:
         for field, values in self._before.items():
             self._array(field)[...] = values
         self._before.clear()
+        self._world.image_lag_ticks = 0
 
     def _edit(self, field: str) -> np.ndarray:
         """The model's array of that name, remembered as it was first."""

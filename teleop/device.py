@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from df_policy.environment import Environment, Operator
 from df_policy.errors import DfPolicyError, nearest
+from df_policy.robot import RobotSpec
 from df_policy.teleop.reading import InputDevice
 
 T = TypeVar("T")
@@ -25,8 +26,8 @@ class Device:
     """The operator that drives this world by itself, where no person does."""
     parallel: bool = False
     """Whether several may drive at once, each in its own world; no person can."""
-    connect: Callable[[Namespace, Environment], InputDevice] | None = None
-    """What a person holds, by the command line's options; it is opened later."""
+    connect: Callable[[Namespace, RobotSpec], InputDevice] | None = None
+    """What a person holds, by the command line's options, for a robot; it is opened later."""
     needs_keys: bool = False
     """Whether a terminal's keys must do for its episode buttons."""
 

@@ -17,7 +17,7 @@ from df_policy.teleop.recorder import Sink
 from df_policy.teleop.status import Stage, Status
 
 NO_SEED = -1
-"""Nothing was drawn for the episode's start."""
+"""Nobody has said from which start an episode is."""
 _SILENT_PERIODS = 2
 """Of actions: nobody has told the robot anything for so long, and it holds its last target."""
 _MOST_STEPS = 20_000 - 1
@@ -77,9 +77,9 @@ class ListeningRecorder:
             case Press.KEEP:
                 said = self._keep()
             case Press.DROP | Press.RERECORD:
-                self._sink.drop()
+                self._sink.drop(None if self.status.seed == NO_SEED else self.status.seed)
                 self._forget()
-                self._set(stage=Stage.READY, success=None, note="", problem="")
+                self._set(seed=NO_SEED, stage=Stage.READY, success=None, note="", problem="")
                 said = "dropped"
             case Press.SUCCESS | Press.FAILURE:
                 self._set(success=press is Press.SUCCESS)
@@ -105,6 +105,10 @@ class ListeningRecorder:
                 self._tick(due_ns)
             except LateStreamError as late:
                 self._hurt(f"{late}: keep what was recorded before, or drop it")
+
+    def starts_from(self, seed: int) -> None:
+        """The episode that is open, or opened next, has the start that this seed describes."""
+        self._set(seed=seed)
 
     def interrupt(self, problem: str) -> None:
         """What was recorded before can be kept; nothing, where no episode is under way."""
@@ -133,9 +137,9 @@ class ListeningRecorder:
         if not self._frames:
             raise DfPolicyError("expected frames, got none yet: start, and keep a little later")
         frames, success = self._frames, self.status.success is not False
-        self._sink.keep(NO_SEED, success, self.status.note)
+        self._sink.keep(self.status.seed, success, self.status.note)
         self._forget()
-        self._set(stage=Stage.READY, success=None, note="", problem="", time_s=0.0)
+        self._set(seed=NO_SEED, stage=Stage.READY, success=None, note="", problem="", time_s=0.0)
         return f"kept {frames} frames"
 
     def _forget(self) -> None:

@@ -1,4 +1,4 @@
-"""`python -m df_policy bringup fruit_swap`: a task's ROS 2 nodes, without `ros2 launch`."""
+"""`python -m df_policy bringup fruit_swap` or `record`: ROS 2 nodes, without `ros2 launch`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from df_policy.commands.options import Options
@@ -21,7 +20,7 @@ from df_policy.files import check_writable
 from df_policy.processes import die_with_parent, stopping
 
 if TYPE_CHECKING:
-    from df_policy.ros_nodes.graph import FruitSwapArguments
+    from df_policy.ros_nodes.robot_arguments import RobotArguments
 
 STOP_S = 8.0
 """How long nodes may take to end before they are killed."""
@@ -30,41 +29,41 @@ _POLL_S = 0.05
 
 def main(argv: list[str]) -> int:
     """Start the graph; returns the exit code of the node that drives it."""
-    from df_policy.ros_nodes import graph, missing_ros
+    from df_policy.ros_nodes import missing_ros
+    from df_policy.ros_nodes.graph import local_environment
+    from df_policy.ros_nodes.graphs import GRAPHS
     from df_policy.ros_nodes.params import configure
 
-    parser = _parser(graph.FruitSwapArguments)
-    given = vars(parser.parse_args(argv))
-    given.pop("graph")
-    arguments = configure(graph.FruitSwapArguments, given)
+    given = vars(_parser(argv).parse_args(argv))
+    graph = GRAPHS[given.pop("graph")]
+    arguments = configure(graph.arguments, given)
     if find_spec("rclpy") is None:
         raise DfPolicyError(missing_ros(ImportError("no module named 'rclpy'")))
+    nodes = graph.nodes(arguments)
     check(arguments)
-    if arguments.robot == "franka":
-        look_before(arguments)
-    added = graph.local_environment(os.environ)
+    added = local_environment(os.environ)
     domain = {**os.environ, **added}["ROS_DOMAIN_ID"]
     print(f"nodes start with ROS_DOMAIN_ID={domain}; Ctrl-C ends them", flush=True)
-    driver = graph.driver(arguments)
-    return supervise(graph.fruit_swap(arguments), driver, {**os.environ, **added})
+    return supervise(nodes, graph.driver(arguments), {**os.environ, **added})
 
 
-def check(arguments: FruitSwapArguments) -> None:
-    """Nothing, if the nodes can load the checkpoint and write what was asked for.
+def check(arguments: RobotArguments) -> None:
+    """Nothing, if the nodes can load the checkpoint, write what was asked for, and may move.
 
     Raises:
         DfPolicyError: in one line, instead of one from a node after three have started.
     """
     from df_policy import checkpoint
 
-    checkpoint.find(arguments.checkpoint)
-    if arguments.record:
-        check_writable(Path(arguments.record) / "episodes.npz")
-    if arguments.result:
-        check_writable(Path(arguments.result))
+    if arguments.policy:
+        checkpoint.find(arguments.policy)
+    for path in arguments.written:
+        check_writable(path)
+    if arguments.real:
+        _look_before(arguments)
 
 
-def look_before(arguments: FruitSwapArguments) -> None:
+def _look_before(arguments: RobotArguments) -> None:
     """Print what the pre-flight check finds.
 
     Raises:
@@ -75,7 +74,7 @@ def look_before(arguments: FruitSwapArguments) -> None:
     from df_policy.hardware.preflight import refuse
 
     cameras = named_cameras(arguments.cameras)
-    refuse(preflight.show(preflight.Wanted(arguments.robot_ip, cameras, arguments.checkpoint)))
+    refuse(preflight.show(preflight.Wanted(arguments.robot_ip, cameras, arguments.policy)))
 
 
 def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) -> int:
@@ -141,18 +140,29 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(process.pid, number)
 
 
-def _parser(arguments: type) -> argparse.ArgumentParser:
-    """Options from the fields of a configuration."""
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Options from the fields of a graph's configuration.
+
+    Args:
+        argv: names the graph whose options are wanted.
+    """
+    from df_policy.ros_nodes.graphs import GRAPHS
     from df_policy.ros_nodes.params import field_kinds
 
+    about = "; ".join(f"{name}: {graph.about}" for name, graph in GRAPHS.items())
     parser = Options(
         prog="python -m df_policy bringup",
         description=f"{__doc__} Without a display leave `headless` as it is; "
         "`--no-headless` opens MuJoCo's viewer.",
+        epilog="`bringup fruit_swap --help` and `bringup record --help` show their options.",
     )
-    parser.add_argument("graph", choices=["fruit_swap"], help="which nodes to start")
-    kinds = field_kinds(arguments)
-    for entry in dataclasses.fields(arguments):
+    parser.add_argument("graph", choices=[*GRAPHS], help=about)
+    named = next((word for word in argv if word in GRAPHS), None)
+    if named is None:
+        return parser
+    chosen = GRAPHS[named].arguments
+    kinds = field_kinds(chosen)
+    for entry in dataclasses.fields(chosen):
         kind = kinds[entry.name]
         options: dict[str, Any] = {"default": entry.default, "help": entry.metadata["text"]}
         if kind is bool:

@@ -1,9 +1,10 @@
-"""`python -m df_policy calibrate`: print a board, take pictures of it, find where a camera is."""
+"""`python -m df_policy calibrate`: find where a camera is, and teach where the tool may be."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import select
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,14 @@ from df_policy.files import check_writable, write_text
 if TYPE_CHECKING:
     from df_policy.hardware.board import Board
 
+_LOOK_S = 0.02
+
 
 def main(argv: list[str]) -> int:
-    """Run one of the three steps."""
+    """Run one of the steps."""
     given = _parser().parse_args(argv)
+    if given.step == "workspace":
+        return _teach_workspace(given)
     if given.step == "board":
         return _print_board(_board(given), Path(given.out))
     if given.step == "views":
@@ -102,9 +107,34 @@ def _solve(given: argparse.Namespace) -> int:
     return 0
 
 
+def _teach_workspace(given: argparse.Namespace) -> int:
+    """The arm tells where it is until Enter is pressed; somebody leads it meanwhile."""
+    from df_policy.hardware import workspace
+    from df_policy.ros_nodes.franka_config import FrankaNodeConfig, drivers
+
+    if not 0.0 <= given.margin_mm <= 100.0:
+        raise DfPolicyError(f"expected a margin of 0 to 100 mm, got {given.margin_mm:g}")
+    out = Path(given.out)
+    check_writable(out)
+    arm, _ = drivers(FrankaNodeConfig(robot_ip=given.robot_ip, real_time=False))
+    try:
+        points = [arm.connect().tool.position_m]
+        print("lead the tool by hand to all ends of where it may go, let go, press Enter")
+        while not select.select([sys.stdin], [], [], _LOOK_S)[0]:
+            points.append(arm.read().tool.position_m)
+    finally:
+        arm.close()
+    box = workspace.taught(points, 1e-3 * given.margin_mm)
+    workspace.write(out, box)
+    print(f"{out}: {box}; the gate keeps the tool there with `workspace:={out}`")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Options(prog="python -m df_policy calibrate", description=__doc__)
-    steps = parser.add_subparsers(dest="step", required=True, metavar="board|views|solve")
+    steps = parser.add_subparsers(
+        dest="step", required=True, metavar="board|views|solve|workspace"
+    )
     board = steps.add_parser("board", help="write a board to be printed")
     board.add_argument("--out", default="board.png", help="a .png file")
     views = steps.add_parser("views", help="take pictures of it, with the arm in many poses")
@@ -120,4 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("folder", help="of `calibrate views`")
     solve.add_argument("--mount", choices=["hand", "fixed"], required=True, help="of the camera")
     solve.add_argument("--out", default="", help="a .json file for the result")
+    taught = steps.add_parser("workspace", help="teach where the tool may be, by leading the arm")
+    taught.add_argument("--robot-ip", required=True, help="address of the robot's control")
+    taught.add_argument(
+        "--margin-mm", type=float, default=10.0, help="how far inside of your way the walls are"
+    )
+    taught.add_argument("--out", default="workspace.json", help="a .json file for the box")
     return parser

@@ -28,6 +28,7 @@ PATIENCE_S = 300.0
 """Processor time for the reading of one episode."""
 
 _LARGEST_ROBOT_BYTES = 2**20
+_ROBOT = 'an example: {"name": "fr3", "joint_names": ["fr3_joint1"], "gripper_range_m": [0, 0.08]}'
 
 
 def parser() -> argparse.ArgumentParser:
@@ -206,8 +207,6 @@ def header_of(contents: Contents, told: Conventions, chosen: argparse.Namespace)
 
 def read_robot(path: Path) -> RobotSpec:
     """The robot that a JSON file describes, or a recording is of."""
-    from df_policy.robot import RobotSpec
-
     if path.is_dir():
         from df_policy.data.reader import EpisodeStore
 
@@ -215,13 +214,28 @@ def read_robot(path: Path) -> RobotSpec:
     try:
         if path.stat().st_size > _LARGEST_ROBOT_BYTES:
             raise ValueError("it is too large")
-        values = json.loads(path.read_text("utf-8"))
-        return RobotSpec.from_json({"cameras": {}, **values})
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DfPolicyError(
-            f"expected a robot in {path}, got {error!r}; an example: "
-            '{"name": "fr3", "joint_names": ["fr3_joint1"], "gripper_range_m": [0, 0.08]}'
-        ) from error
+        text = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise DfPolicyError(f"expected a robot in {path}, got {error!r}; {_ROBOT}") from error
+    return robot_from(text, str(path))
+
+
+def robot_from(text: str, where: str = "JSON") -> RobotSpec:
+    """The robot that this JSON describes.
+
+    Args:
+        text: the JSON.
+        where: it stands, for the message.
+
+    Raises:
+        DfPolicyError: if it describes none.
+    """
+    from df_policy.robot import RobotSpec
+
+    try:
+        return RobotSpec.from_json({"cameras": {}, **json.loads(text)})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DfPolicyError(f"expected a robot in {where}, got {error!r}; {_ROBOT}") from error
 
 
 def arm_of(chosen: argparse.Namespace, header: Header) -> Arm | None:

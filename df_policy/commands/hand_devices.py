@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from df_policy.errors import DfPolicyError
 
 if TYPE_CHECKING:
-    from df_policy.environment import Environment
+    from df_policy.robot import RobotSpec
     from df_policy.teleop.device import Device
     from df_policy.teleop.reading import InputDevice
 
@@ -27,35 +27,35 @@ def hand_devices() -> dict[str, Device]:
     return {device.name: device for device in made}
 
 
-def _keyboard(options: argparse.Namespace, environment: Environment) -> InputDevice:
+def _keyboard(options: argparse.Namespace, robot: RobotSpec) -> InputDevice:
     from df_policy.teleop.keyboard import Keyboard
 
-    del options, environment
+    del options, robot
     return Keyboard()
 
 
-def _gamepad(options: argparse.Namespace, environment: Environment) -> InputDevice:
+def _gamepad(options: argparse.Namespace, robot: RobotSpec) -> InputDevice:
     from df_policy.teleop.gamepad import Gamepad
 
-    del options, environment
+    del options, robot
     return Gamepad()
 
 
-def _spacemouse(options: argparse.Namespace, environment: Environment) -> InputDevice:
+def _spacemouse(options: argparse.Namespace, robot: RobotSpec) -> InputDevice:
     from df_policy.teleop.spacemouse import SpaceMouse
 
-    del options, environment
+    del options, robot
     return SpaceMouse()
 
 
-def _web(options: argparse.Namespace, environment: Environment) -> InputDevice:
+def _web(options: argparse.Namespace, robot: RobotSpec) -> InputDevice:
     from df_policy.teleop.web import WebPage
 
-    del environment
+    del robot
     return WebPage(options.web_host, options.web_port, tuple(options.web_name))
 
 
-def _leader(options: argparse.Namespace, environment: Environment) -> InputDevice:
+def _leader(options: argparse.Namespace, robot: RobotSpec) -> InputDevice:
     try:
         from df_policy.ros_nodes.leader import RosLeader
     except ImportError as error:
@@ -67,4 +67,4 @@ def _leader(options: argparse.Namespace, environment: Environment) -> InputDevic
     from df_policy.teleop.leader import Leader
 
     del options
-    return Leader(RosLeader(environment.spec, forward))
+    return Leader(RosLeader(robot, forward))

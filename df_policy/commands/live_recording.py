@@ -205,7 +205,7 @@ def _attach(
 
     if device.connect is None:
         raise DfPolicyError(f"expected a device that a person holds, got {device.name}")
-    hand = device.connect(options, environment)
+    hand = device.connect(options, environment.spec)
     listeners = [stack.enter_context(Listener(hand))]
     keyboard = hand if isinstance(hand, Keyboard) else Keyboard(moves=False)
     if hand is not keyboard and (device.needs_keys or sys.stdin.isatty()):

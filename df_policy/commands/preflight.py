@@ -24,6 +24,7 @@ class Wanted:
     cameras: Mapping[str, str]
     """Name -> source, as `camera_source` reads it."""
     checkpoint: str
+    """Of the policy that is going to drive; empty for none."""
     device: str = "cpu"
     real_time: bool = True
     folder: Path = Path()
@@ -59,7 +60,8 @@ def look(wanted: Wanted) -> Iterator[Finding]:
     yield preflight.load()
     yield preflight.disk(wanted.folder)
     yield _device(wanted.device)
-    yield preflight.attempt("checkpoint", lambda: _schema(wanted, config.spec))
+    if wanted.checkpoint:
+        yield preflight.attempt("checkpoint", lambda: _schema(wanted, config.spec))
     yield preflight.attempt("robot", lambda: preflight.arm(drivers(config)[0], wanted.robot_ip))
     yield preflight.attempt("gripper", lambda: preflight.hand(drivers(config)[1]))
     slowest_hz = config.spec.action_rate_hz

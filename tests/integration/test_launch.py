@@ -14,7 +14,8 @@ import training_data
 pytest.importorskip("launch_ros")
 pytest.importorskip("rclpy")
 
-from df_policy.ros_nodes.graph import FruitSwapArguments
+from df_policy.data.reader import EpisodeStore
+from df_policy.ros_nodes.graphs import GRAPHS
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -23,9 +24,9 @@ ROS2 = shutil.which("ros2")
 needs_ros2 = pytest.mark.skipif(ROS2 is None, reason="needs the ros2 command")
 
 
-def ros2_launch(*options):
+def ros2_launch(*options, graph="fruit_swap"):
     return subprocess.run(
-        [ROS2, "launch", "launch/fruit_swap.launch.py", *options],
+        [ROS2, "launch", f"launch/{graph}.launch.py", *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -36,10 +37,11 @@ def ros2_launch(*options):
 
 
 @needs_ros2
-def test_it_offers_the_arguments_of_the_graph():
-    said = ros2_launch("-s")
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_it_offers_the_arguments_of_the_graph(graph):
+    said = ros2_launch("-s", graph=graph)
     assert said.returncode == 0, said.stderr
-    for entry in fields(FruitSwapArguments):
+    for entry in fields(GRAPHS[graph].arguments):
         assert f"'{entry.name}':" in said.stdout
         assert entry.metadata["text"] in said.stdout
 
@@ -64,3 +66,12 @@ def test_it_runs_episodes_and_ends_by_itself(tmp_path, monkeypatch):
     )
     assert said.returncode == 0, said.stdout + said.stderr
     assert json.loads(result.read_text())["episodes"] == 1
+
+
+@needs_ros2
+def test_it_records_and_ends_by_itself(tmp_path):
+    out = tmp_path / "a.zarr"
+    given = ["task:=fruit_swap_regrasp", "device:=scripted", "speed:=2", "episodes:=1"]
+    said = ros2_launch(*given, f"out:={out}", graph="record")
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert len(EpisodeStore.open(out)) == 1

@@ -322,7 +322,9 @@ def test_an_arm_that_is_led_by_hand_is_recorded_where_it_went(ros, tmp_path):
     ros.spin_until(lambda: recorder.recorder.status.stage is Stage.PAUSED, 30.0)
     assert "somebody sends target_pose" in recorder.recorder.status.problem
     driver.silent = True
+    recorder.recorder.starts_from(77)
     assert call(ros, recorder, Press.DROP)[0]
+    ros.spin_until(lambda: recorder.sink._sink.next_seed == 78)
     arrays = stored(ros, recorder, tmp_path / "a.zarr", 1).episode(0).arrays
     assert np.diff(arrays["tool_position"][:, 2]).min() > 1e-3
     assert np.array_equal(arrays["action"][:-1, :3], arrays["tool_position"][1:])

@@ -13,7 +13,9 @@ from df_policy.ros_nodes.franka_config import FrankaNodeConfig
 from df_policy.ros_nodes.franka_sim_node import FrankaSimNodeConfig
 from df_policy.ros_nodes.policy_node import PolicyNodeConfig
 from df_policy.ros_nodes.recorder_config import RecorderNodeConfig
+from df_policy.ros_nodes.scripted_node import ScriptedNodeConfig
 from df_policy.ros_nodes.sim_node import SimNodeConfig
+from df_policy.ros_nodes.teleop_config import TeleopNodeConfig
 
 pytestmark = pytest.mark.ros
 
@@ -33,6 +35,8 @@ CONFIGS = (
     PolicyNodeConfig,
     EpisodeNodeConfig,
     RecorderNodeConfig,
+    ScriptedNodeConfig,
+    TeleopNodeConfig,
     FrankaNodeConfig,
     FrankaSimNodeConfig,
     CameraNodeConfig,
