@@ -19,7 +19,7 @@ def robot_of(robot: str, task: str) -> RobotSpec:
         DfPolicyError: if its description cannot be read, or has no cameras.
     """
     if robot:
-        from df_policy.commands.data_import import read_robot, robot_from
+        from df_policy.commands.robot_file import read_robot, robot_from
 
         inline = robot.lstrip().startswith("{")
         spec = robot_from(robot) if inline else read_robot(Path(robot))

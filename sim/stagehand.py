@@ -139,7 +139,7 @@ class Stagehand:
 
     def delay_images(self, ticks: int) -> None:
         """From now on images are so many control ticks old when they come."""
-        self._world.image_lag_ticks = ticks
+        self._world.hindsight.ticks = ticks
 
     def look_again(self, seen: Observation) -> Observation:
         """An observation of this moment with the images that the scene gives now."""
@@ -197,7 +197,7 @@ class Stagehand:
         for field, values in self._before.items():
             self._array(field)[...] = values
         self._before.clear()
-        self._world.image_lag_ticks = 0
+        self._world.hindsight.ticks = 0
 
     def _edit(self, field: str) -> np.ndarray:
         """The model's array of that name, remembered as it was first."""

@@ -5,7 +5,6 @@ What drives it, an environment or a node, decides how often; time passes only in
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from df_policy.geometry import Vector
 from df_policy.robot import RobotSpec
 from df_policy.sim.cameras import PolicyCameras
 from df_policy.sim.grip import Grip
+from df_policy.sim.hindsight import Hindsight
 from df_policy.sim.kinematics import Tracker, tool_pose
 from df_policy.sim.scene import (
     ARM_JOINTS,
@@ -33,7 +33,6 @@ from df_policy.sim.tasks.fruit_swap import FRUIT_SWAP
 from df_policy.sim.tasks.task import HOME, Scene, Start, Task, rests_in
 from df_policy.sim.wardrobe import Wardrobe
 
-_PAST_TICKS = 4
 _COVERED_M = 0.06
 """A fruit so near a place's centre leaves no room for another."""
 _LIFTED_M = 0.015
@@ -109,10 +108,7 @@ class World:
         self._fruit_v = dict(zip(fruits, _addresses(self.model, fruits, "dofadr"), strict=True))
         self._time_ns = self._start_ns = 0
         self._fresh = True
-        self.image_lag_ticks = 0
-        """How old images are when they come, at most _PAST_TICKS; by their stamps it is known."""
-        self._past: deque[tuple[int, Snapshot]] = deque(maxlen=_PAST_TICKS + 1)
-        self._then: mujoco.MjData | None = None
+        self.hindsight = Hindsight(self.model)
         self._begin(task.draw_start(0))
 
     @property
@@ -146,12 +142,12 @@ class World:
         self._refresh()
         self._time_ns += self._tick_ns
         self._fresh = False
-        self._past.append((self._time_ns, self.data.qpos.copy()))
+        self.hindsight.add(self._time_ns, self.data.qpos)
         self._keep_score()
 
     def observe(self, cameras: bool = True) -> Observation:
         """What the robot knows now; `cameras=False` leaves the images out and saves their time."""
-        taken_ns, shown = self._sight()
+        taken_ns, shown = self.hindsight.sight(self._time_ns, self.data)
         images: dict[str, Image] = self._cameras.render(shown) if cameras else {}
         return Observation(
             stamp_ns=self._time_ns,
@@ -260,19 +256,7 @@ class World:
         for fruit, adr in self._fruit_q.items():
             qpos[adr : adr + 3] = start.positions_m[fruit]
         self.restore(np.concatenate([qpos, self._wardrobe.row()]))
-        self._past.clear()
-        self._past.append((self._time_ns, qpos))
-
-    def _sight(self) -> tuple[int, mujoco.MjData]:
-        """What the cameras see, and when that was: this episode's past, where images are late."""
-        if self.image_lag_ticks == 0:
-            return self._time_ns, self.data
-        taken_ns, qpos = self._past[max(0, len(self._past) - 1 - self.image_lag_ticks)]
-        self._then = self._then or mujoco.MjData(self.model)
-        self._then.qpos[:], self._then.mocap_pos[:] = qpos, self.data.mocap_pos
-        mujoco.mj_kinematics(self.model, self._then)
-        mujoco.mj_camlight(self.model, self._then)
-        return taken_ns, self._then
+        self.hindsight.begin(self._time_ns, qpos)
 
     def _keep_score(self) -> None:
         """What the task wants of the time that has passed: its cue, and rests in its station."""

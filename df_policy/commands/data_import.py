@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,15 +19,11 @@ if TYPE_CHECKING:
     from df_policy.data.formats.kinematics import Arm
     from df_policy.data.formats.source import Contents
     from df_policy.data.header import Header
-    from df_policy.robot import RobotSpec
 
 MEMORY_GB = 12.0
 """More than the largest episode that is let in, with room for its conversion."""
 PATIENCE_S = 300.0
 """Processor time for the reading of one episode."""
-
-_LARGEST_ROBOT_BYTES = 2**20
-_ROBOT = 'an example: {"name": "fr3", "joint_names": ["fr3_joint1"], "gripper_range_m": [0, 0.08]}'
 
 
 def parser() -> argparse.ArgumentParser:
@@ -191,6 +186,8 @@ def header_of(contents: Contents, told: Conventions, chosen: argparse.Namespace)
         raise DfPolicyError(
             f"the file does not say everything; say\n  {wanted}\nit holds\n  {listed}"
         )
+    from df_policy.commands.robot_file import read_robot
+
     robot = read_robot(chosen.robot)
     images = {camera: contents.keys.get(key) for camera, key in told.cameras.items()}
     lost = [told.cameras[camera] for camera, kind in images.items() if kind is None]
@@ -203,39 +200,6 @@ def header_of(contents: Contents, told: Conventions, chosen: argparse.Namespace)
     except ValueError as error:
         raise DfPolicyError(f"expected {error}; name or say it otherwise") from error
     return Header(spec, str(task), ("imported",), (__version__,))
-
-
-def read_robot(path: Path) -> RobotSpec:
-    """The robot that a JSON file describes, or a recording is of."""
-    if path.is_dir():
-        from df_policy.data.reader import EpisodeStore
-
-        return EpisodeStore.open(path).spec
-    try:
-        if path.stat().st_size > _LARGEST_ROBOT_BYTES:
-            raise ValueError("it is too large")
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise DfPolicyError(f"expected a robot in {path}, got {error!r}; {_ROBOT}") from error
-    return robot_from(text, str(path))
-
-
-def robot_from(text: str, where: str = "JSON") -> RobotSpec:
-    """The robot that this JSON describes.
-
-    Args:
-        text: the JSON.
-        where: it stands, for the message.
-
-    Raises:
-        DfPolicyError: if it describes none.
-    """
-    from df_policy.robot import RobotSpec
-
-    try:
-        return RobotSpec.from_json({"cameras": {}, **json.loads(text)})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DfPolicyError(f"expected a robot in {where}, got {error!r}; {_ROBOT}") from error
 
 
 def arm_of(chosen: argparse.Namespace, header: Header) -> Arm | None:

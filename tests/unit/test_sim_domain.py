@@ -152,10 +152,10 @@ def test_a_late_image_is_what_was_seen_then_and_says_so(inner):
         )
         past.append(world.observe())
     try:
-        world.image_lag_ticks = 3
+        world.hindsight.ticks = 3
         late = world.observe()
     finally:
-        world.image_lag_ticks = 0
+        world.hindsight.ticks = 0
     assert late.stamp_ns == past[-1].stamp_ns
     assert np.array_equal(late.q_rad, past[-1].q_rad)
     for camera in ("front", "wrist"):
