@@ -35,7 +35,9 @@ class RecorderDesk:
         self, node: Node, ended: Callable[[], None], laid_out: Callable[[int], None]
     ) -> None:
         wanted = (*_SERVICES.values(), topics.RESET, topics.JUDGE)
-        self._clients = {one: node.create_client(topics.TRIGGER, one.name) for one in wanted}
+        self._clients: dict[topics.Service, Any] = {
+            one: node.create_client(topics.TRIGGER, one.name) for one in wanted
+        }
         self._seed_out = topics.publisher(node, topics.SEED)
         self._note_out = topics.publisher(node, topics.NOTE)
         self._ended, self._laid_out = ended, laid_out

@@ -94,7 +94,8 @@ class TeleopNode(ManagedNode[TeleopNodeConfig]):
         self._last: Action | None = None
         self._start_wanted = True
         self._ask_ns = self._quiet_until_ns = 0
-        self._problem = ""
+        self._why = ""
+        """Why the robot does not follow the hand."""
 
     def activate(self) -> None:
         """Appear on the command topics, and tick."""
@@ -122,14 +123,14 @@ class TeleopNode(ManagedNode[TeleopNodeConfig]):
         for wish in reading.wishes:
             self._desk.obey(wish)
         now_ns = self._now_ns
-        self._problem = reading.problem
+        self._why = reading.problem
         if self._between_episodes(now_ns) or reading.problem or not self._holds(now_ns):
             self._let_go(now_ns)
             return
         assert self._last is not None
         wanted = self._hand.target(reading.motion, self._last)
         cleared = self._commands.send(now_ns, wanted, self._intake.measured())
-        self._last, self._problem = cleared.target, cleared.reason
+        self._last, self._why = cleared.target, cleared.reason
         if self._commands.stopped:
             self._last = None
 
@@ -152,7 +153,7 @@ class TeleopNode(ManagedNode[TeleopNodeConfig]):
                 self._commands.begin(here, now_ns)
                 self._last = here
         except DfPolicyError as error:
-            self._problem = str(error)
+            self._why = str(error)
             return False
         return True
 
@@ -176,16 +177,18 @@ class TeleopNode(ManagedNode[TeleopNodeConfig]):
             seen = self._streams.observe(self._now_ns)
         except DfPolicyError:
             return
-        control = Control.NOBODY if self._problem else Control.DEVICE
-        self._watcher.show(
-            replace(self._desk.status, problem=self._problem, control=control), seen
-        )
+        control = Control.NOBODY if self._why else Control.DEVICE
+        self._watcher.show(replace(self._desk.status, problem=self._why, control=control), seen)
 
     def _report(self) -> None:
         status = self._desk.status
-        values = {"driving": self._last is not None, "stage": status.stage.value}
-        values |= {"kept": status.kept, **self._commands.report()}
-        problem = self._commands.stopped or self._problem
+        values = {
+            "driving": self._last is not None,
+            "stage": status.stage.value,
+            "kept": status.kept,
+            **self._commands.report(),
+        }
+        problem = self._commands.stopped or self._why
         message = convert.diagnostics_message(self._now_ns, self.full_name, problem, values)
         self._report_out.publish(message)
 
