@@ -47,8 +47,9 @@ def _row(task: str, names: str, episodes: int) -> Image:
     )
 
 
-def _padded(image: Image, width: int) -> Image:
-    return np.pad(image, ((0, 0), (0, width - image.shape[1]), (0, 0)))
+def _padded(image: Image, most: int) -> np.ndarray:
+    """As wide as the widest camera's."""
+    return np.pad(image, ((0, 0), (0, most - image.shape[1]), (0, 0)))
 
 
 def _parser() -> argparse.ArgumentParser:

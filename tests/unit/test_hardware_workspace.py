@@ -97,7 +97,7 @@ class Led:
 def test_who_leads_the_arm_and_presses_enter_gets_the_box(tmp_path, monkeypatch, capsys):
     reading, writing = os.pipe()
     arm = Led(lambda: os.write(writing, b"\n"))
-    monkeypatch.setitem(franka_config.DRIVERS, "franky", lambda _: (arm, None))
+    monkeypatch.setattr(franka_config, "drivers", lambda _: (arm, None))
     out = tmp_path / "box.json"
     with os.fdopen(reading) as person:
         monkeypatch.setattr(sys, "stdin", person)
