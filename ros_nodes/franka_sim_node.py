@@ -103,7 +103,7 @@ class FrankaSimNode(ManagedNode[FrankaSimNodeConfig]):
         self.robot.start()
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self._steady, self._last = wall, (wall.now().nanoseconds, self.robot.time_ns)
-        self._report_timer = self.create_timer(1.0, self._report, clock=wall)
+        self._report_timer = self.steady_ticker(1.0, self._report)
         self.get_logger().info(f"a robot answers at {self.config.address}")
 
     def deactivate(self) -> None:

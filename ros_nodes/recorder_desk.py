@@ -14,7 +14,6 @@ from df_policy.ros_nodes import topics
 from df_policy.teleop.reading import Press, Wish
 from df_policy.teleop.status import Stage, Status
 
-_SERVICES = {press: service for service, press in topics.RECORDER.items()}
 _ENDS = {Press.KEEP: Press.KEEP, Press.DROP: Press.DROP, Press.RERECORD: Press.DROP}
 _NO_RECORDER = "no recorder answers: is recorder_node up?"
 
@@ -34,7 +33,7 @@ class RecorderDesk:
     def __init__(
         self, node: Node, ended: Callable[[], None], laid_out: Callable[[int], None]
     ) -> None:
-        wanted = (*_SERVICES.values(), topics.RESET, topics.JUDGE)
+        wanted = (*topics.RECORDER.values(), topics.RESET, topics.JUDGE)
         self._clients: dict[topics.Service, Any] = {
             one: node.create_client(topics.TRIGGER, one.name) for one in wanted
         }
@@ -63,13 +62,13 @@ class RecorderDesk:
             self._set(note=wish.text, message="noted")
         elif press is Press.KEEP and self.status.success is None and self.simulated:
             self._ask(topics.JUDGE, self._on_verdict)
-        elif (press := _ENDS.get(press, press)) in _SERVICES:
+        elif (press := _ENDS.get(press, press)) in topics.RECORDER:
             self._press(press)
         else:
             self._set(message="end it where it was started")
 
     def _press(self, press: Press) -> None:
-        self._ask(_SERVICES[press], partial(self._on_answer, press))
+        self._ask(topics.RECORDER[press], partial(self._on_answer, press))
 
     def _ask(self, service: topics.Service, then: Callable[[Any], None]) -> None:
         client = self._clients[service]

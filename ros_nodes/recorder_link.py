@@ -15,7 +15,6 @@ from df_policy.teleop.status import Stage
 
 MOST_FAILURES_IN_A_ROW = 50
 """So many one after the other are no accident: something is broken."""
-_SERVICES = {press: service for service, press in topics.RECORDER.items()}
 _USED = (Press.START, Press.DROP, Press.KEEP, Press.SUCCESS, Press.FAILURE)
 
 
@@ -30,7 +29,7 @@ class RecorderLink:
     def __init__(self, node: Node, ask: Callable[[topics.Service], Any]) -> None:
         self._ask = ask
         self.callers: dict[topics.Service, Any] = {
-            _SERVICES[press]: node.create_client(topics.TRIGGER, _SERVICES[press].name)
+            topics.RECORDER[press]: node.create_client(topics.TRIGGER, topics.RECORDER[press].name)
             for press in _USED
         }
         self._seed_out = topics.publisher(node, topics.SEED)
@@ -77,7 +76,7 @@ class RecorderLink:
         return "dropped" if whole else "dropped: a stream was lost while it was recorded"
 
     def _press(self, press: Press) -> tuple[bool, dict[str, Any]]:
-        answer = self._ask(_SERVICES[press])
+        answer = self._ask(topics.RECORDER[press])
         said = json.loads(answer.message)
         self.kept = int(said["asked"])
         return bool(answer.success), said

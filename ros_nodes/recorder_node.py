@@ -98,7 +98,7 @@ class RecorderNode(ManagedNode[RecorderNodeConfig]):
 
     def activate(self) -> None:
         """Take wishes."""
-        for service, press in topics.RECORDER.items():
+        for press, service in topics.RECORDER.items():
             answer = partial(self._answer, press)
             self.create_service(topics.TRIGGER, service.name, answer)
         self.steady_ticker(_LOOK_S, self._advance)

@@ -201,7 +201,7 @@ RELEASE = Service(
 DRIVING = (RESET, JUDGE, START, STOP)
 """What it takes to run an episode."""
 RECORDER = {
-    Service(f"recorder/{press.value}", "recorder_node", meaning): press
+    press: Service(f"recorder/{press.value}", "recorder_node", meaning)
     for press, meaning in (
         (Press.START, "begin an episode, or go on after a pause"),
         (Press.PAUSE, "record nothing for now; the stamps leave no gap"),
@@ -212,7 +212,7 @@ RECORDER = {
     )
 }
 """Answers: JSON `said`, `stage`, `kept`, `asked`."""
-SERVICES = (*DRIVING, SAFETY_STOP, RELEASE, *RECORDER)
+SERVICES = (*DRIVING, SAFETY_STOP, RELEASE, *RECORDER.values())
 
 
 def publisher(node: Node, topic: Topic, camera: str = "") -> Publisher[Any]:

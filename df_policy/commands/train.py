@@ -76,7 +76,9 @@ def parse(argv: list[str]) -> Arguments:
     known = early.parse_known_args(argv)[0]
     name = known.preset or "fruit_swap"
     resumes = known.resume and not known.preset and known.out is not None
-    config = _settings(known.out / "run.json") if resumes else preset(name)
+    config = preset(name)
+    if resumes:
+        config = from_json(_resumed(known.out / "run.json")["config"])
     return tyro.cli(
         partial(Arguments, preset=name, config=config),
         args=argv,
@@ -227,14 +229,14 @@ def _at(values: dict[str, Any], path: str) -> Any:
     return values
 
 
-def _settings(saved: Path) -> Config:
+def _resumed(saved: Path) -> dict[str, Any]:
     """What the run of this file was started with.
 
     Raises:
         DfPolicyError: if it cannot be read.
     """
     try:
-        return from_json(json.loads(saved.read_text())["config"])
+        return _held(saved)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DfPolicyError(
             f"{saved.parent} holds no run to resume: {saved} cannot be read ({error})"
@@ -242,8 +244,7 @@ def _settings(saved: Path) -> Config:
 
 
 def _check_same(saved: Path, wanted: dict[str, Any]) -> None:
-    _settings(saved)
-    held = _held(saved)
+    held = _resumed(saved)
     different = [
         f"{section}.{name} = {held['config'][section][name]}"
         for section, values in wanted["config"].items()

@@ -141,7 +141,7 @@ class Recorder(Node):
             3,
             set(),
         )
-        for service, press in topics.RECORDER.items():
+        for press, service in topics.RECORDER.items():
             self.create_service(topics.TRIGGER, service.name, self.say(press))
         topics.subscribe(self, topics.SEED, lambda message: self.seeds.append(message.data))
 

@@ -23,7 +23,7 @@ from df_policy.teleop.status import Stage
 
 pytestmark = pytest.mark.ros
 
-SERVICE = {press: service for service, press in topics.RECORDER.items()}
+SERVICE = topics.RECORDER
 PERIOD = SPEC.period_ns
 
 
