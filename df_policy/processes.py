@@ -15,6 +15,7 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _REAL_TIME = 40
 """Below that of ros2_control's loop, and of libfranka's, which must not wait for ours."""
+_HIGHEST = 99
 _LONGEST_S, _HUNG_S = 0.5, 2.0
 """Of computing with real-time priority without a pause: then it is taken away; then it ends."""
 _BEHIND, _LAST = 10, 19
@@ -91,6 +92,40 @@ def _give_way(_number: int, _frame: FrameType | None) -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     with contextlib.suppress(OSError):
         os.write(2, b"df_policy: computed for too long without a pause: no real-time priority\n")
+
+
+@contextmanager
+def keeping_priority() -> Iterator[None]:
+    """Linux: afterwards this thread has the priority again that it had before.
+
+    For libraries that raise it for their own sake and leave it so, as libfranka does, to the
+    highest: what computes then leaves nothing of a processor to anybody, and children inherit it.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if (os.sched_getscheduler(0), os.sched_getparam(0)) != before:
+            os.sched_setscheduler(0, *before)
+
+
+@contextmanager
+def lending_priority(priority: int = _HIGHEST) -> Iterator[None]:
+    """Linux: threads that are started within have real-time priority, if the user may have it.
+
+    For a library's thread that must keep to a millisecond; whoever starts it is as before again.
+
+    Args:
+        priority: 1 to 99.
+    """
+    with keeping_priority():
+        if sys.platform == "linux":
+            with contextlib.suppress(PermissionError):
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        yield
 
 
 def step_back() -> None:

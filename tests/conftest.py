@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
-import sys
-from collections.abc import Iterator
 
 # Before anything imports mujoco, rclpy or hypothesis' database.
 os.environ.setdefault("MUJOCO_GL", "egl")
@@ -42,14 +40,6 @@ def seeded() -> None:
     """Code under test gets its generators handed in; this is for libraries that do not."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-
-
-@pytest.fixture(autouse=True)
-def nobody_comes_first() -> Iterator[None]:
-    """libfranka gives who calls it the highest priority, and its children inherit it."""
-    yield
-    if sys.platform == "linux" and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(autouse=True)

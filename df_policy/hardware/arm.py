@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,26 @@ from jaxtyping import Float64
 from df_policy.errors import DfPolicyError
 from df_policy.geometry import Pose
 from df_policy.hardware.feed_forward import MovingTarget
+
+_STOPPED = {
+    "reflex": "the robot stopped in a reflex",
+    "user_stopped": "the user stop is pressed: pull it out, the base shines blue or green then",
+    "guiding": "somebody guides the arm by hand: let go of the grips",
+    "other": "the robot is locked or starting: unlock the joints and activate FCI in Desk",
+}
+BY_HAND = ("user_stopped", "guiding", "other")
+"""Modes that only a person at the robot can end."""
+
+
+def why_stopped(mode: str, errors: Sequence[str]) -> str:
+    """Why a Franka robot does not move although it is told to; empty if it would.
+
+    Args:
+        mode: as the robot calls it, in lower case.
+        errors: that it reports.
+    """
+    fault = _STOPPED.get(mode, "the robot has an error" if errors else "")
+    return f"{fault}: {', '.join(errors)}" if fault and errors else fault
 
 
 class LostRobotError(DfPolicyError):

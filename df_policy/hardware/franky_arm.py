@@ -14,9 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from df_policy.errors import DfPolicyError
 from df_policy.geometry import Pose
-from df_policy.hardware.arm import ArmState, LostRobotError
+from df_policy.hardware.arm import BY_HAND, ArmState, LostRobotError, why_stopped
 from df_policy.hardware.feed_forward import MovingTarget
 from df_policy.hardware.franky_link import ROBOT_PORT, check_port, in_time, load
+from df_policy.processes import lending_priority
 
 T = TypeVar("T")
 _RECOVER_S = 1.0
@@ -33,16 +34,6 @@ _HOME_SHARE = 0.08
 """Of the robot's speed, on the way to a posture: slow enough to step aside."""
 _STIFFNESS = (3000.0, 3000.0, 3000.0, 2500.0, 2500.0, 2000.0, 2000.0)
 """Of the joints, as libfranka's examples set them [Nm/rad]."""
-_STOPPED = {
-    "reflex": "the robot stopped in a reflex",
-    "user_stopped": "the user stop is pressed: pull it out, the base shines blue or green then",
-    "guiding": "somebody guides the arm by hand: let go of the grips",
-    "other": "the robot is locked or starting: unlock the joints and activate FCI in Desk",
-}
-
-
-_BY_HAND = ("user_stopped", "guiding", "other")
-"""What only a person at the robot can end."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +93,7 @@ class FrankyArm:
         state = self._call(lambda: self._robot.state, LostRobotError)
         self._seen = state
         mode = _snake(state.robot_mode.name)
-        errors = ", ".join(_set_flags(state.current_errors))
-        fault = _STOPPED.get(mode, "the robot has an error" if errors else "")
+        errors = _set_flags(state.current_errors)
         pose, desired = state.O_T_EE, state.O_T_EE_d
         return ArmState(
             robot_ns=round(state.time.to_sec() * 1e9),
@@ -112,7 +102,7 @@ class FrankyArm:
             tool=Pose.of(pose.translation, pose.quaternion),
             desired=Pose.of(desired.translation, desired.quaternion),
             mode=mode,
-            fault=f"{fault}: {errors}" if fault and errors else fault,
+            fault=why_stopped(mode, errors),
             received=float(state.control_command_success_rate) if mode == "move" else 1.0,
             restarts=self._unplanned,
         )
@@ -133,7 +123,7 @@ class FrankyArm:
         velocity = franky.RobotVelocity(franky.Twist(share * linear, share * angular))
         motion = franky.CartesianVelocityMotion(velocity, franky.Duration(_TOLD_MS))
         self._call(self._poll)
-        self._call(lambda: self._robot.move(motion, asynchronous=True))
+        self._begin(motion)
 
     def _poll(self) -> None:
         """Hear why an earlier motion ended; one that was only not planned may begin anew."""
@@ -162,15 +152,14 @@ class FrankyArm:
         """Come to a stop; see the protocol."""
         franky = load()
         if self._robot is not None and self._robot.is_in_control:
-            stop = franky.CartesianVelocityStopMotion()
-            self._call(lambda: self._robot.move(stop, asynchronous=True))
+            self._begin(franky.CartesianVelocityStopMotion())
 
     def home(self, q_rad: Float64[np.ndarray, "n"]) -> None:
         """Begin to go to a posture; see the protocol."""
         franky = load()
         goal = [float(q) for q in q_rad]  # a whole number among them is refused
         motion = franky.JointMotion(goal, relative_dynamics_factor=_HOME_SHARE)
-        self._call(lambda: self._robot.move(motion, asynchronous=True))
+        self._begin(motion)
 
     def recover(self) -> ArmState:
         """Leave a fault; see the protocol."""
@@ -179,8 +168,8 @@ class FrankyArm:
         except LostRobotError:
             self._robot = None
             return self.connect()
-        if state.mode in _BY_HAND:  # released a moment ago, it takes one to say so
-            state = self._until_well(lambda seen: seen.mode not in _BY_HAND)
+        if state.mode in BY_HAND:  # released a moment ago, it takes one to say so
+            state = self._until_well(lambda seen: seen.mode not in BY_HAND)
         if state.fault:
             self._call(self._robot.recover_from_errors)
             # What it returns may tell of the time before: only the state counts.
@@ -198,6 +187,14 @@ class FrankyArm:
         if not self._is_over(self.halt):
             self._is_over(self._robot.stop)  # its thread must not outlive it
         self._robot = None
+
+    def _begin(self, motion: Any) -> None:
+        """Begin a motion, or go over to it.
+
+        The first one starts franky's control loop, a thread with the priority of its starter.
+        """
+        with lending_priority():
+            self._call(lambda: self._robot.move(motion, asynchronous=True))
 
     def _is_over(self, end: Callable[[], object]) -> bool:
         """Whether the motion is over soon after `end`."""

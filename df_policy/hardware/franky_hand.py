@@ -8,40 +8,15 @@ whose end nobody wishes for any more.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 from df_policy.errors import DfPolicyError
 from df_policy.hardware.arm import HandState
 from df_policy.hardware.franky_link import HAND_PORT, check_port, load
+from df_policy.hardware.hand_goals import HandGoal, HandGoals, HandSettings
 
 _POLL_S = 0.02
 _AGAIN_S = 0.5
-_SETTLED = 2
-"""Looks for which a wish must stay as it is before the fingers open to it: while it changes, each
-would cut the last one short."""
-
-
-@dataclass(frozen=True)
-class HandSettings:
-    """How the hand is to behave."""
-
-    address: str
-    grasp_below_m: float = 0.04
-    """A wish for less than this is one to hold what is between the fingers."""
-    force_n: float = 30.0
-    speed_m_s: float = 0.1
-    """Of the opening."""
-    deadband_m: float = 0.004
-    """A wish that differs by less from the last is the same."""
-    homing: bool = False
-    """Find the end stops when connecting: the fingers move."""
-
-
-@dataclass(frozen=True)
-class _Goal:
-    opening_m: float
-    grasp: bool
 
 
 class FrankyHand:
@@ -54,10 +29,7 @@ class FrankyHand:
     def __init__(self, settings: HandSettings) -> None:
         self._settings = settings
         self._gripper: Any = None
-        self._lock = threading.Lock()
-        self._wished: _Goal | None = None
-        self._settled = 0
-        self._done: _Goal | None = None
+        self._goals = HandGoals(settings)
         self._busy = False
         self._go = threading.Event()
         self._ended = threading.Event()
@@ -89,16 +61,11 @@ class FrankyHand:
 
     def want(self, opening_m: float) -> None:
         """The opening that it shall take; see the protocol."""
-        grasp = opening_m < self._settings.grasp_below_m
-        goal = _Goal(0.0 if grasp else opening_m, grasp)
-        with self._lock:
-            if self._wished is None or self._differ(goal, self._wished):
-                self._wished, self._settled = goal, 0
+        self._goals.want(opening_m)
 
     def recover(self) -> None:
         """Try again what failed; see the protocol."""
-        with self._lock:
-            self._done = None
+        self._goals.forget()
         self._say("")
 
     def close(self) -> None:
@@ -111,10 +78,6 @@ class FrankyHand:
             thread.join(2.0)
         self._threads, self._gripper = [], None
 
-    def _differ(self, one: _Goal, other: _Goal) -> bool:
-        apart_m = abs(one.opening_m - other.opening_m)
-        return one.grasp != other.grasp or apart_m > self._settings.deadband_m
-
     def _watch(self) -> None:
         """Read the width; start what is wished for, cut short what is not any more."""
         while not self._ended.wait(_POLL_S):
@@ -124,11 +87,7 @@ class FrankyHand:
                 self._say(f"expected the hand to answer, got: {_line(error)}")
                 self._reach_again()
                 continue
-            with self._lock:
-                self._settled += 1
-                wished, done = self._wished, self._done
-                due = wished is not None and (wished.grasp or self._settled >= _SETTLED)
-            if due and wished is not None and (done is None or self._differ(wished, done)):
+            if self._goals.due():
                 if self._busy:
                     self._stop()
                 else:
@@ -145,8 +104,7 @@ class FrankyHand:
         except Exception as error:
             self._say(f"expected the hand to answer again, got: {_line(error)}")
             return
-        with self._lock:
-            self._done = None  # whether it was carried out, nobody knows
+        self._goals.forget()
 
     def _command(self) -> None:
         """Give commands one after the other, and wait for each."""
@@ -155,19 +113,17 @@ class FrankyHand:
             if self._ended.is_set():
                 return
             self._go.clear()
-            with self._lock:
-                goal = self._done = self._wished
-                self._busy = True
+            goal, self._busy = self._goals.begin(), True
             try:
                 if goal is not None:
                     self._give(goal)
             except Exception as error:
-                if goal == self._wished:  # else it was cut short on purpose
+                if self._goals.wanted(goal):  # else it was cut short on purpose
                     self._say(f"expected the hand to obey, got: {_line(error)}")
             finally:
                 self._busy = False
 
-    def _give(self, goal: _Goal) -> None:
+    def _give(self, goal: HandGoal) -> None:
         chosen = self._settings
         if goal.grasp:
             # Whatever its size, what is held is held: the widest tolerance.

@@ -53,7 +53,10 @@ def check_port(address: str, port: int, what: str, patience_s: float = 0.0) -> f
 
 
 def in_time(what: Callable[[], T], expected: str) -> T:
-    """The result of something that may hang.
+    """The result of something that may hang, made by a thread of its own.
+
+    That thread ends, and with it the highest priority, which libfranka gives whoever makes a
+    robot and does not take back. Its control loop inherits priority from who starts a motion.
 
     Raises:
         DfPolicyError: if it does, or fails.

@@ -13,7 +13,8 @@ from df_policy.gate import Measured
 from df_policy.hardware.arm import LostRobotError
 from df_policy.hardware.feed_forward import FeedForward
 from df_policy.hardware.franky_arm import ArmSettings, FrankyArm
-from df_policy.hardware.franky_hand import FrankyHand, HandSettings
+from df_policy.hardware.franky_hand import FrankyHand
+from df_policy.hardware.hand_goals import HandSettings
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.arm_session import ArmSession
 from df_policy.ros_nodes.hardware_graph import free_address

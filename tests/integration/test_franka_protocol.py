@@ -3,9 +3,12 @@
 Times are the robot's own, which stands still while a test thinks: see `protocol_bench`.
 """
 
+import os
 import socket
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +22,9 @@ from df_policy.frames import Action
 from df_policy.geometry import Pose
 from df_policy.hardware.arm import ArmDriver, HandDriver, LostRobotError
 from df_policy.hardware.franky_arm import ArmSettings, FrankyArm
-from df_policy.hardware.franky_hand import FrankyHand, HandSettings
+from df_policy.hardware.franky_hand import FrankyHand
+from df_policy.hardware.hand_goals import HandSettings
+from df_policy.processes import keeping_priority
 from df_policy.sim.kinematics import forward
 from df_policy.sim.protocol_robot import ProtocolRobot
 
@@ -159,6 +164,35 @@ def test_the_scene_is_not_reset_under_a_moving_arm(at_home):
     at_home.step(moved(at_home.world.home, [0.0, 0.02, 0.0]))
     with pytest.raises(DfPolicyError, match="stand still"):
         at_home.bench.robot.reset(1)
+
+
+def test_the_control_loop_alone_comes_first_and_ends_with_its_motion(at_home):
+    need_real_time_priority()
+    at_home.step(moved(at_home.world.home, [0.0, 0.02, 0.0]))
+    assert at_home._controlled
+    assert real_time_threads() == [99]
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER  # libfranka raised who made the robot
+    tell = [sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"]
+    child = subprocess.run(tell, capture_output=True, text=True, check=True)
+    assert int(child.stdout) == os.SCHED_OTHER
+    at_home.idle()
+    assert real_time_threads() == []
+
+
+def need_real_time_priority():
+    if sys.platform != "linux":
+        pytest.skip("priorities of threads are Linux's")
+    try:
+        with keeping_priority():
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))
+    except PermissionError:
+        pytest.skip("this user may not have real-time priority: see `ulimit -r`")
+
+
+def real_time_threads():
+    threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+    return [os.sched_getparam(one).sched_priority for one in threads
+            if os.sched_getscheduler(one) in (os.SCHED_FIFO, os.SCHED_RR)]  # fmt: skip
 
 
 def test_the_hand_obeys_the_newest_wish_and_blocks_nobody(driven):

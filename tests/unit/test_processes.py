@@ -155,3 +155,36 @@ def test_who_computes_without_a_pause_comes_first_no_longer():
     may, ordinary = out.split()
     assert ordinary == "True", err
     assert ("no real-time priority" in err) == (may == "True")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_priority_is_lent_to_what_is_started_within_and_kept_by_nobody_else():
+    program = """if True:
+        import os, threading
+        from df_policy.processes import keeping_priority, lending_priority
+        def mine():
+            return os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+        def started():
+            seen = []
+            thread = threading.Thread(target=lambda: seen.append(mine()))
+            thread.start()
+            thread.join()
+            return seen[0]
+        before = mine()
+        with keeping_priority():
+            try:
+                os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))
+                may = True
+            except PermissionError:
+                may = False
+        kept = mine() == before
+        with lending_priority(50):
+            lent = started()
+        print(may, lent == ((os.SCHED_FIFO, 50) if may else before))
+        print(kept, mine() == before, started() == before)
+    """
+    out, err = start(program).communicate(timeout=60)
+    may, *right = out.split()
+    assert right == ["True"] * 4, err
+    if may == "False":
+        pytest.skip("this user may not have real-time priority: see `ulimit -r`")
