@@ -26,6 +26,7 @@ from df_policy.ros_nodes.stages import STAGES, Chain
 from df_policy.ros_nodes.topics import FRAME
 
 NS_PER_S = 1_000_000_000
+Joints = Float64[np.ndarray, "n"]
 
 
 class BadMessageError(DfPolicyError):
@@ -103,25 +104,47 @@ def joints_from(message: JointState, spec: RobotSpec) -> tuple[int, JointReading
         BadMessageError: if a joint is missing or a number is not finite.
     """
     fingers = finger_names(spec)
+    position, velocity = _of_joints(message, (*spec.joint_names, *fingers))
+    arm = len(spec.joint_names)
+    reading = JointReading(position[:arm], velocity[:arm], float(position[arm:].sum()))
+    return stamp_of(message.header.stamp), reading
+
+
+def arm_from(message: JointState, spec: RobotSpec) -> tuple[int, Joints, Joints]:
+    """Stamp, positions [rad] and velocities [rad/s] of the arm, whatever else is in the message.
+
+    Raises:
+        BadMessageError: as `joints_from`.
+    """
+    return stamp_of(message.header.stamp), *_of_joints(message, spec.joint_names)
+
+
+def opening_from(message: JointState, spec: RobotSpec) -> float:
+    """How far the fingers are apart [m], whatever else is in the message.
+
+    Raises:
+        BadMessageError: as `joints_from`.
+    """
+    return float(_of_joints(message, finger_names(spec))[0].sum())
+
+
+def _of_joints(message: JointState, names: tuple[str, ...]) -> tuple[Joints, Joints]:
+    """Positions and velocities in the order of `names`."""
     place = {name: index for index, name in enumerate(message.name)}
-    missing = [name for name in (*spec.joint_names, *fingers) if name not in place]
-    if missing:
+    if any(name not in place for name in names):
         raise BadMessageError(
-            f"expected joints {', '.join((*spec.joint_names, *fingers))}, "
-            f"got {', '.join(message.name) or 'none'}"
+            f"expected joints {', '.join(names)}, got {', '.join(message.name) or 'none'}"
         )
     if not len(message.name) == len(message.position) == len(message.velocity):
         raise BadMessageError(
             f"expected {len(message.name)} positions and velocities, "
             f"got {len(message.position)} and {len(message.velocity)}"
         )
-    arm = [place[name] for name in spec.joint_names]
-    position, velocity = np.array(message.position), np.array(message.velocity)
-    gripper = float(sum(position[place[name]] for name in fingers))
-    reading = JointReading(position[arm], velocity[arm], gripper)
-    if not np.isfinite([*reading.q_rad, *reading.dq_rad_s, gripper]).all():
+    chosen = [place[name] for name in names]
+    position, velocity = np.array(message.position)[chosen], np.array(message.velocity)[chosen]
+    if not np.isfinite([*position, *velocity]).all():
         raise BadMessageError("expected finite joint positions and velocities, got others")
-    return stamp_of(message.header.stamp), reading
+    return position, velocity
 
 
 def image_message(stamp_ns: int, image: Image, frame: str) -> ImageMessage:

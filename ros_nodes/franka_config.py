@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from df_policy.errors import DfPolicyError, nearest
 from df_policy.hardware import workspace
 from df_policy.hardware.arm import ArmDriver, HandDriver
+from df_policy.hardware.hand_goals import HandSettings
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.params import autostart, parameter
 
@@ -17,13 +19,22 @@ from df_policy.ros_nodes.params import autostart, parameter
 class FrankaNodeConfig:
     """Parameters of the node that drives a Franka arm."""
 
-    robot_ip: str = parameter("", "address of the robot's control, as in the browser")
-    driver: str = parameter("franky", "what speaks to the robot: `franky`")
+    robot_ip: str = parameter("", "address of the robot's control, as in the browser (`franky`)")
+    driver: str = parameter(
+        "franky", "what speaks to the robot: `franky`, `ros2_control` or `franka_ros_interface`"
+    )
+    controllers: str = parameter("/", "namespace of the controllers' topics (`ros2_control`)")
+    gripper: str = parameter("franka_gripper", "the gripper's node there (`ros2_control`)")
+    adapter_port: int = parameter(
+        9131, "at which the adapter waits on this machine (`franka_ros_interface`)"
+    )
     name: str = parameter("fr3", "beginning of the joints' names: `fr3`, or `panda`")
     wait_s: float = parameter(0.0, "how long to wait for a robot that does not answer yet")
     rate_hz: float = parameter(50.0, "states published, and targets obeyed, per second")
     real_time: bool = parameter(True, "refuse a kernel without real-time preemption")
-    silence_s: float = parameter(0.25, "stop when no target came for so long")
+    silence_s: float = parameter(
+        0.25, "stop when no target came for so long, or controllers or adapter said nothing"
+    )
     ahead_s: float = parameter(0.0, "the arm's own lag, by which targets are carried on")
     gain: float = parameter(4.0, "share of its distance that the tool comes nearer in a second")
     speed: float = parameter(0.7, "share of the robot's largest speed that is used at most")
@@ -75,10 +86,28 @@ class FrankaNodeConfig:
         return replace(spec, workspace_m=(box.low_m, box.high_m))
 
 
-def _franky(config: FrankaNodeConfig) -> tuple[ArmDriver, HandDriver]:
-    from df_policy.hardware.franky_arm import ArmSettings, FrankyArm
-    from df_policy.hardware.franky_hand import FrankyHand, HandSettings
+Drivers = tuple[ArmDriver, HandDriver]
 
+
+def _hand_settings(config: FrankaNodeConfig) -> HandSettings:
+    return HandSettings(
+        config.robot_ip,
+        grasp_below_m=config.grasp_below_m,
+        force_n=config.grasp_force_n,
+        speed_m_s=config.gripper_speed_m_s,
+        homing=config.gripper_homing,
+    )
+
+
+def _franky(config: FrankaNodeConfig, _node: Any) -> Drivers:
+    from df_policy.hardware.franky_arm import ArmSettings, FrankyArm
+    from df_policy.hardware.franky_hand import FrankyHand
+
+    if not config.robot_ip:
+        raise DfPolicyError(
+            "expected the address of the robot's control, got none; set robot_ip, for example "
+            "robot_ip:=172.16.0.2"
+        )
     arm = ArmSettings(
         config.robot_ip,
         patience_s=config.wait_s,
@@ -92,33 +121,56 @@ def _franky(config: FrankaNodeConfig) -> tuple[ArmDriver, HandDriver]:
         stiffness=config.stiffness,
         joint_speeds_rad_s=config.spec.max_joint_speed_rad_s,
     )
-    hand = HandSettings(
-        config.robot_ip,
-        grasp_below_m=config.grasp_below_m,
-        force_n=config.grasp_force_n,
-        speed_m_s=config.gripper_speed_m_s,
-        homing=config.gripper_homing,
+    return FrankyArm(arm), FrankyHand(_hand_settings(config))
+
+
+def _ros2_control(config: FrankaNodeConfig, node: Any) -> Drivers:
+    from df_policy.ros_nodes.controller_link import Controllers
+    from df_policy.ros_nodes.ros2_control_arm import Ros2ControlArm
+    from df_policy.ros_nodes.ros2_control_hand import Ros2ControlHand
+
+    patience_s = max(config.wait_s, _PATIENCE_S)
+    where = Controllers(config.controllers, config.gripper, patience_s, config.silence_s)
+    arm = Ros2ControlArm(where, config.spec, node)
+    return arm, Ros2ControlHand(where, config.spec, _hand_settings(config), node)
+
+
+def _franka_ros_interface(config: FrankaNodeConfig, _node: Any) -> Drivers:
+    from df_policy.hardware.ros1_arm import Ros1Arm, Ros1ArmSettings
+    from df_policy.hardware.ros1_hand import Ros1Hand
+
+    arm = Ros1ArmSettings(
+        config.adapter_port,
+        patience_s=max(config.wait_s, _PATIENCE_S),
+        silence_s=config.silence_s,
+        gain=config.gain,
+        contact_torque_nm=config.contact_torque_nm,
+        contact_force_n=config.contact_force_n,
     )
-    return FrankyArm(arm), FrankyHand(hand)
+    driver = Ros1Arm(arm, config.spec.joint_names)
+    return driver, Ros1Hand(driver, _hand_settings(config))
 
 
-DRIVERS: dict[str, Callable[[FrankaNodeConfig], tuple[ArmDriver, HandDriver]]] = {
-    "franky": _franky
+_PATIENCE_S = 3.0
+"""With other people's nodes, which may only just have been started."""
+DRIVERS: dict[str, Callable[[FrankaNodeConfig, Any], Drivers]] = {
+    "franky": _franky,
+    "ros2_control": _ros2_control,
+    "franka_ros_interface": _franka_ros_interface,
 }
 
 
-def drivers(config: FrankaNodeConfig) -> tuple[ArmDriver, HandDriver]:
+def drivers(config: FrankaNodeConfig, node: Any = None) -> Drivers:
     """The arm and the hand that the parameters name, not yet connected.
 
+    Args:
+        config: the parameters.
+        node: the one that drives; None where nothing is driven.
+
     Raises:
-        DfPolicyError: for an unknown driver, or without an address.
+        DfPolicyError: for an unknown driver, or one that lacks an address.
     """
     if config.driver not in DRIVERS:
         hint = nearest(config.driver, DRIVERS) or f"; there are: {', '.join(DRIVERS)}"
         raise DfPolicyError(f"expected a known driver, got {config.driver!r}{hint}")
-    if not config.robot_ip:
-        raise DfPolicyError(
-            "expected the address of the robot's control, got none; set robot_ip, for example "
-            "robot_ip:=172.16.0.2"
-        )
-    return DRIVERS[config.driver](config)
+    return DRIVERS[config.driver](config, node)

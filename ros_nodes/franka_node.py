@@ -54,7 +54,7 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
     def configure(self) -> None:
         """Reach the robot and publish its states; no target is obeyed yet."""
         self._spec = self.config.spec
-        self._arm, self._hand = drivers(self.config)
+        self._arm, self._hand = drivers(self.config, self)
         self._state = self._arm.connect()
         self._hand.connect()
         self._session = ArmSession(self._spec, self.config.silence_s)
@@ -66,7 +66,8 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._timer = self.ticker(1.0 / self.config.rate_hz, self._tick)
         self._report_timer = self.steady_ticker(1.0, self._report)
         self.get_logger().info(
-            f"{self._spec.name} at {self.config.robot_ip}: {self._state.fault or self._state.mode}"
+            f"{self._spec.name} through {self.config.driver}: "
+            f"{self._state.fault or self._state.mode}"
         )
 
     def activate(self) -> None:

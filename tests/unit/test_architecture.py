@@ -21,7 +21,9 @@ COMPOSITION_ROOTS = ("df_policy/cli.py", "df_policy/commands/", "teleop/record.p
 MESSAGES = {
     f"{name}_msgs"
     for name in (
+        "action",
         "builtin",
+        "control",
         "diagnostic",
         "geometry",
         "lifecycle",
@@ -41,6 +43,8 @@ ALLOWED_IN: dict[str, tuple[str, ...]] = {
     "mink": ("sim/",),
     "franky_sim": ("sim/",),
     "franky": ("df_policy/hardware/",),
+    "rospy": ("df_policy/hardware/ros1/",),
+    "franka_interface": ("df_policy/hardware/ros1/",),
     "pyrealsense2": ("df_policy/hardware/",),
     "gymnasium": ("sim/",),
     "zarr": ("data/",),

@@ -45,7 +45,26 @@ def test_the_commander_alone_is_on_the_command_topics():
         return "TARGET" in said or (not fixed and path_of[node] != "ros_nodes/policy_node.py")
 
     path_of = {node: path for path, tree in SOURCES.items() for node in ast.walk(tree)}
-    assert files_that_call("publisher", for_commands) == {"ros_nodes/commander.py"}
+    # The second sends on the controllers' topics, what franka_node's gate has cleared: see below.
+    drivers = {"ros_nodes/commander.py", "ros_nodes/ros2_control_arm.py"}
+    assert files_that_call("publisher", for_commands) == drivers
+
+
+def test_drivers_are_told_what_a_gate_cleared():
+    def an_arm(node):
+        return "_arm" in ast.unparse(node.func)
+
+    assert files_that_call("follow", an_arm) == {"ros_nodes/franka_node.py"}
+    drive = next(
+        node
+        for node in ast.walk(SOURCES["ros_nodes/franka_node.py"])
+        if isinstance(node, ast.FunctionDef) and node.name == "_drive"
+    )
+    told = [node for node in ast.walk(drive) if isinstance(node, ast.Call)]
+    told = [ast.unparse(node) for node in told if called(node) in ("follow", "move", "want")]
+    moving = "self._feed.move(stamp_ns, cleared.target.tool)"
+    want = "self._hand.want(cleared.target.gripper_m)"
+    assert sorted(told) == sorted(["self._arm.follow(moving, state)", moving, want])
 
 
 def test_worlds_are_advanced_by_what_was_cleared():

@@ -135,6 +135,7 @@ def test_an_arm_outside_the_workspace_is_not_driven_from_there():
     ("values", "says"),
     [
         ({"driver": "frankly", "robot_ip": "1.2.3.4"}, "did you mean 'franky'"),
+        ({"driver": "ros2_contrl"}, "did you mean 'ros2_control'"),
         ({}, "robot_ip:="),
     ],
 )
