@@ -1,0 +1,1 @@
+"""What runs in the Python of ROS 1: nothing here imports the rest of this package."""
