@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from df_policy.ros_nodes.robot_arguments import RobotArguments
     from df_policy.sim.tasks.task import Task
 
+_FRANKY = "franky"
+"""The driver that knows an address, and the protocol simulator."""
 _PORTS = (1337, 1338)
 """Of arm and hand."""
 _SIZE = (64, 64)
@@ -27,17 +29,18 @@ def robot_nodes(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
         DfPolicyError: if a real robot has no address.
     """
     simulated = arguments.robot == "franka_sim"
-    if not simulated and not arguments.robot_ip:
+    if not simulated and arguments.driver == _FRANKY and not arguments.robot_ip:
         raise DfPolicyError(
             "expected the address of the robot's control, got none; give robot_ip, for example "
             "robot_ip:=172.16.0.2, or take robot:=franka_sim"
         )
-    address = arguments.robot_ip or free_address()
+    address = arguments.robot_ip or (free_address() if simulated else "")
     driver = NodeSpec(
         "df_policy.ros_nodes.franka_node",
         "franka_node",
         {
             "robot_ip": address,
+            "driver": _FRANKY if simulated else arguments.driver,
             "rate_hz": arguments.rate,
             "real_time": not simulated,
             "wait_s": 30.0 if simulated else 0.0,

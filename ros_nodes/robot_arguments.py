@@ -22,6 +22,7 @@ class RobotArguments:
 
     robot: str = parameter("sim", "`sim`, `franka_sim` (protocol simulator) or `franka`")
     robot_ip: str = parameter("", "address of a real robot, or of a simulated one: 127.x.y.z")
+    driver: str = parameter("franky", "what speaks to a real robot; see the franka_node's")
     cameras: str = parameter("", "of a real robot: front=realsense:SERIAL,wrist=v4l:DEVICE")
     workspace: str = parameter("", "of a real robot: JSON file of `calibrate workspace`")
     task: str = parameter("fruit_swap", "what is to be done")

@@ -74,7 +74,10 @@ def _look_before(arguments: RobotArguments) -> None:
     from df_policy.hardware.preflight import refuse
 
     cameras = named_cameras(arguments.cameras)
-    refuse(preflight.show(preflight.Wanted(arguments.robot_ip, cameras, arguments.policy)))
+    wanted = preflight.Wanted(
+        arguments.robot_ip, cameras, arguments.policy, driver=arguments.driver
+    )
+    refuse(preflight.show(wanted))
 
 
 def supervise(nodes: Sequence[Any], driver: str, environment: dict[str, str]) -> int:

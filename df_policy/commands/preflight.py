@@ -29,6 +29,8 @@ class Wanted:
     real_time: bool = True
     folder: Path = Path()
     """Where logs go."""
+    driver: str = "franky"
+    """What speaks to the robot."""
 
 
 def main(argv: list[str]) -> int:
@@ -36,7 +38,13 @@ def main(argv: list[str]) -> int:
     given = _parser().parse_args(argv)
     cameras = named_cameras(given.cameras)
     wanted = Wanted(
-        given.robot_ip, cameras, given.checkpoint, given.device, given.real_time, Path(given.out)
+        given.robot_ip,
+        cameras,
+        given.checkpoint,
+        given.device,
+        given.real_time,
+        Path(given.out),
+        given.driver,
     )
     preflight.refuse(show(wanted))
     return 0
@@ -55,14 +63,18 @@ def look(wanted: Wanted) -> Iterator[Finding]:
     """One finding after the other."""
     from df_policy.ros_nodes.franka_config import FrankaNodeConfig, drivers
 
-    config = FrankaNodeConfig(robot_ip=wanted.robot_ip, real_time=wanted.real_time)
-    yield preflight.kernel(wanted.real_time)
+    config = FrankaNodeConfig(
+        robot_ip=wanted.robot_ip, driver=wanted.driver, real_time=wanted.real_time
+    )
+    # Behind another driver the control loop is somebody else's, perhaps on another machine.
+    yield preflight.kernel(wanted.real_time and wanted.driver == "franky")
     yield preflight.load()
     yield preflight.disk(wanted.folder)
     yield _device(wanted.device)
     if wanted.checkpoint:
         yield preflight.attempt("checkpoint", lambda: _schema(wanted, config.spec))
-    yield preflight.attempt("robot", lambda: preflight.arm(drivers(config)[0], wanted.robot_ip))
+    where = wanted.robot_ip or wanted.driver
+    yield preflight.attempt("robot", lambda: preflight.arm(drivers(config)[0], where))
     yield preflight.attempt("gripper", lambda: preflight.hand(drivers(config)[1]))
     slowest_hz = config.spec.action_rate_hz
     for name, text in wanted.cameras.items():
@@ -96,7 +108,8 @@ def _device(name: str) -> Finding:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Options(prog="python -m df_policy preflight", description=__doc__)
-    parser.add_argument("--robot-ip", required=True, help="address of the robot's control")
+    parser.add_argument("--robot-ip", default="", help="address of the robot's control")
+    parser.add_argument("--driver", default="franky", help="what speaks to it; see franka_node")
     parser.add_argument("--cameras", default="", help="front=realsense:SERIAL,wrist=v4l:DEVICE")
     parser.add_argument("--checkpoint", default="fruit_swap", help="what is going to drive")
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu or cuda")

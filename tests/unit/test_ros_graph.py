@@ -77,6 +77,7 @@ def test_every_argument_matters_to_some_node():
             "robot_ip": {"robot": "franka_sim", "robot_ip": "127.9.9.9"},
             "cameras": {"robot": "franka", "robot_ip": "127.9.9.9"},
             "workspace": {"robot": "franka", "robot_ip": "127.9.9.9"},
+            "driver": {"robot": "franka", "robot_ip": "127.9.9.9"},
         }.get(entry.name, {})
         given = base | {entry.name: changed}
         assert flat(FruitSwapArguments(**given)) != flat(FruitSwapArguments(**base))
