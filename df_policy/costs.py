@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from df_policy.errors import DfPolicyError, nearest, need
+from df_policy.geometry import Vector
 
 Point = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
 MOST = 32
 """Each costs time at every denoising step."""
 MOST_TEXT = 16_384
@@ -59,16 +64,70 @@ class Reach:
     """Share of the way that one step down the gradient goes, up to 1."""
 
 
-Cost = KeepOutBox | KeepOutCylinder | SpeedLimit | Reach
+@dataclass(frozen=True)
+class ReachPose:
+    """The same, and the tool is turned as asked there."""
+
+    point_m: Point
+    quat_xyzw: Quaternion
+    weight: float = 0.1
+
+
+@dataclass(frozen=True)
+class ApproachFirst:
+    """The tool goes near a point before it goes anywhere else; then this cost is over.
+
+    Of several only the first in the list that is not over acts: so they give an order.
+    """
+
+    point_m: Point
+    radius_m: float = 0.05
+    """How near it must come."""
+    weight: float = 0.1
+
+
+Cost = KeepOutBox | KeepOutCylinder | SpeedLimit | Reach | ReachPose | ApproachFirst
 
 KINDS: dict[str, type[Any]] = {
     "keep_out_box": KeepOutBox,
     "keep_out_cylinder": KeepOutCylinder,
     "speed_limit": SpeedLimit,
     "reach": Reach,
+    "reach_pose": ReachPose,
+    "approach_first": ApproachFirst,
 }
 _POSITIVE = ("half_m", "radius_m", "speed_m_s", "weight")
 _LARGEST = {"weight": 1.0}
+_UNIT = 0.01
+"""By how much a quaternion's length may differ from 1: people round."""
+
+
+class Pending:
+    """Costs, without the `ApproachFirst`s whose turn has not come, or is over.
+
+    Args:
+        costs: all of them, in order.
+    """
+
+    def __init__(self, costs: Sequence[Cost]) -> None:
+        self._others = tuple(cost for cost in costs if not isinstance(cost, ApproachFirst))
+        self._order = [cost for cost in costs if isinstance(cost, ApproachFirst)]
+
+    @property
+    def now(self) -> tuple[Cost, ...]:
+        """Those that act."""
+        return (*self._others, *self._order[:1])
+
+    def passed(self, point_m: Vector) -> bool:
+        """The tool is there now; whether that changes what acts."""
+        if not self._order:
+            return False
+        first = self._order[0]
+        far_m = float(np.linalg.norm(point_m - np.array(first.point_m)))
+        if far_m > first.radius_m:
+            return False
+        del self._order[0]
+        return True
 
 
 def read(json_or_file: str) -> tuple[Cost, ...]:
@@ -123,10 +182,9 @@ def _one(values: Any) -> Cost:
     if not isinstance(name, str) or name not in KINDS:
         hint = nearest(str(name), KINDS)
         raise DfPolicyError(f"expected a cost of {', '.join(KINDS)}, got {name!r}{hint}")
-    sizes = {
-        item.name: 3 if item.type == "Point" else 2 if "tuple" in str(item.type) else 1
-        for item in dataclasses.fields(KINDS[name])
-    }
+    lengths = {"Point": 3, "Quaternion": 4, "tuple[float, float]": 2}
+    fields = dataclasses.fields(KINDS[name])
+    sizes = {item.name: lengths.get(str(item.type), 1) for item in fields}
     for key, value in given.items():
         need(key in sizes, f"values {', '.join(sizes)} of {name}", key)
         numbers = value if isinstance(value, list) else [value]
@@ -146,6 +204,9 @@ def _check_range(name: str, key: str, numbers: list[float]) -> None:
         most = _LARGEST.get(key, _ENDLESS)
         fits = all(0.0 < number <= most for number in numbers)
         need(fits, f"{name} above 0 and up to {most:g}", numbers)
+    elif key == "quat_xyzw":
+        length = math.hypot(*numbers)
+        need(abs(length - 1.0) <= _UNIT, f"{name} of length 1", f"{numbers}, of {length:.3g}")
     elif key == "margin_m":
         need(numbers[0] >= 0.0, f"{name} of at least 0", numbers[0])
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
+from df_policy.costs import Pending
 from df_policy.environment import Environment
 from df_policy.errors import DfPolicyError
 from df_policy.frames import Action, Observation
-from df_policy.plan import Plan, Planner
+from df_policy.geometry import Vector
+from df_policy.plan import Guided, Plan, Planner
 from df_policy.robot import RobotSpec
 
 _ALIKE = 1e-6
@@ -50,6 +53,38 @@ def run_episode(
         seed: of the start, and of the planner's randomness.
         watch: called after every action with the plan in force.
     """
+    with _costs_in_turn(planner) as passed:
+        return _play(planner, environment, seed, watch, passed)
+
+
+@contextmanager
+def _costs_in_turn(planner: Planner) -> Iterator[Callable[[Vector], None]]:
+    """Within, costs that are over act no more; to be told where the tool is."""
+    if not isinstance(planner, Guided):
+        yield lambda _: None
+        return
+    wanted = planner.costs
+    pending = Pending(wanted)
+    planner.costs = pending.now
+
+    def passed(point_m: Vector) -> None:
+        if pending.passed(point_m):
+            planner.costs = pending.now
+
+    try:
+        yield passed
+    finally:
+        planner.costs = wanted
+
+
+def _play(
+    planner: Planner,
+    environment: Environment,
+    seed: int,
+    watch: Callable[[Plan], None],
+    passed: Callable[[Vector], None],
+) -> EpisodeResult:
+    """As `run_episode`; `passed` is told where the tool is after each action."""
     planner.reset(seed)
     observation = environment.reset(seed)
     start_ns, period_ns = observation.stamp_ns, environment.spec.period_ns
@@ -76,6 +111,7 @@ def run_episode(
         before = observation
         asked = plan.action(min(step - first, len(plan.actions) - 1))
         observation, done = environment.step(asked)
+        passed(observation.tool.position_m)
         held = not _is_carried_out(asked, done, sent[-1] if sent else still[0], environment.spec)
         sent.append(done)
         watch(plan)

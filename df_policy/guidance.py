@@ -1,8 +1,9 @@
 """What costs mean to a plan, as in model-predictive control: how bad it is, and what bends it.
 
 A cost is a squared distance in SI units, scaled so that a few steps down its gradient undo what it
-complains of. It bends the plan that each denoising step foresees, and of the plans that were drawn
-the better half is kept. The network is not asked for a gradient, so a step costs little more.
+complains of; a turn counts as far as it moves a fingertip. It bends the plan that each denoising
+step foresees, and of the plans that were drawn the better half is kept. The network is not asked
+for a gradient, so a step costs little more.
 
 Source: guidance, Chen et al. 2024, Diffusion Forcing (arXiv:2407.01392) section 3.4; the gradient
 at the foreseen signal, Bansal et al. 2023 (arXiv:2302.07121) section 3.1.
@@ -13,17 +14,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import singledispatch
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from df_policy.costs import Cost, KeepOutBox, KeepOutCylinder, Reach, SpeedLimit
+from df_policy.costs import (
+    ApproachFirst,
+    Cost,
+    KeepOutBox,
+    KeepOutCylinder,
+    Reach,
+    ReachPose,
+    SpeedLimit,
+)
+from df_policy.geometry import rotation_6d
 
 _BETWEEN = 4
 """Points of the path from one action to the next, both of whose ends move for each of them."""
 _DESCENTS = 4
 _NEVER_ZERO_M = 1e-9
 """A length of zero has no gradient."""
+_FINGER_M = 0.1
+"""From the axis of a turn to a fingertip."""
+_STEEP = (1.0,) * 3 + (_FINGER_M**-2,) * 6 + (1.0,)
+"""Steps by the columns of an action: those of a rotation are radians, and priced as metres."""
 
 
 @singledispatch
@@ -84,6 +99,25 @@ def _reach(cost: Reach, actions: Float[Tensor, "b n 10"], period_s: float) -> Fl
     return 0.5 * cost.weight * far.amin(-1)
 
 
+@price.register(ApproachFirst)
+def _approach_first(
+    cost: ApproachFirst, actions: Float[Tensor, "b n 10"], period_s: float
+) -> Float[Tensor, "b"]:
+    """As to reach it; whoever asks for plans knows when it is over, see `costs.Pending`."""
+    return _reach(Reach(cost.point_m, cost.weight), actions, period_s)
+
+
+@price.register(ReachPose)
+def _reach_pose(
+    cost: ReachPose, actions: Float[Tensor, "b n 10"], period_s: float
+) -> Float[Tensor, "b"]:
+    """The same, of both the way and the angle that are left."""
+    del period_s
+    far = (actions[..., :3] - actions.new_tensor(cost.point_m)).square().sum(-1)
+    turned = _angle_to(cost.quat_xyzw, actions[..., 3:9])
+    return 0.5 * cost.weight * (far + (_FINGER_M * turned).square()).amin(-1)
+
+
 def total(
     costs: Sequence[Cost], actions: Float[Tensor, "b n 10"], period_s: float
 ) -> Float[Tensor, "b"]:
@@ -97,12 +131,31 @@ def bent(
 ) -> Float[Tensor, "b n 10"]:
     """The actions after a few steps down the gradient of all costs."""
     with torch.inference_mode(False), torch.enable_grad():
-        better = actions.clone()
+        better, steep = actions.clone(), actions.new_tensor(_STEEP)
         for _ in range(_DESCENTS):
             free = better.requires_grad_()
             (gradient,) = torch.autograd.grad(total(costs, free, period_s).sum(), free)
-            better = (free - gradient).detach()
+            better = (free - steep * gradient).detach()
     return better
+
+
+def _angle_to(quat_xyzw: Sequence[float], columns: Float[Tensor, "b n 6"]) -> Float[Tensor, "b n"]:
+    """The smallest angle [rad] from rotations, as actions have them, to another.
+
+    By sine and cosine of it: the cosine alone tells small angles badly, and has no gradient there.
+    """
+    first, second = columns[..., :3], columns[..., 3:]
+    first = first / first.norm(dim=-1, keepdim=True).clamp_min(_NEVER_ZERO_M)
+    second = second - (first * second).sum(-1, keepdim=True) * first
+    second = second / second.norm(dim=-1, keepdim=True).clamp_min(_NEVER_ZERO_M)
+    here = torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+    goal = columns.new_tensor(rotation_6d(np.array(quat_xyzw)))
+    one, two = goal[:3], goal[3:]
+    left = here.mT @ torch.stack([one, two, torch.linalg.cross(one, two)], -1)
+    cosine = 0.5 * (left.diagonal(dim1=-2, dim2=-1).sum(-1) - 1.0)
+    skew = 0.5 * (left - left.mT)
+    axis = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1)
+    return torch.atan2((axis + _NEVER_ZERO_M).norm(dim=-1), cosine)
 
 
 def _path(actions: Float[Tensor, "b n 10"]) -> Float[Tensor, "b m 3"]:

@@ -1,7 +1,9 @@
 """Costs as a person writes them: read whole or refused with a reason, and written as they were."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +12,12 @@ from df_policy.costs import (
     KINDS,
     MOST,
     MOST_TEXT,
+    ApproachFirst,
     KeepOutBox,
     KeepOutCylinder,
+    Pending,
     Reach,
+    ReachPose,
     SpeedLimit,
     parse,
     read,
@@ -23,11 +28,18 @@ from df_policy.errors import DfPolicyError
 METRES = st.floats(-2.0, 2.0)
 SIZES = st.floats(0.001, 2.0)
 POINTS = st.tuples(METRES, METRES, METRES)
+TURNS = (
+    st.tuples(METRES, METRES, METRES, METRES)
+    .filter(lambda quat: np.linalg.norm(quat) > 0.01)
+    .map(lambda quat: tuple(float(number) for number in quat / np.linalg.norm(quat)))
+)
 COSTS = st.one_of(
     st.builds(KeepOutBox, POINTS, st.tuples(SIZES, SIZES, SIZES), SIZES),
     st.builds(KeepOutCylinder, st.tuples(METRES, METRES), SIZES, METRES, SIZES),
     st.builds(SpeedLimit, SIZES),
     st.builds(Reach, POINTS, st.floats(0.001, 1.0)),
+    st.builds(ReachPose, POINTS, TURNS, st.floats(0.001, 1.0)),
+    st.builds(ApproachFirst, POINTS, SIZES, st.floats(0.001, 1.0)),
 )
 
 
@@ -43,6 +55,8 @@ def test_costs_are_read_from_json():
             {"kind": "keep_out_cylinder", "center_m": [0.5, 0], "radius_m": 0.1, "top_m": 0.2},
             {"kind": "speed_limit", "speed_m_s": 0.2},
             {"kind": "reach", "point_m": [0.5, 0.1, 0.2]},
+            {"kind": "reach_pose", "point_m": [0.5, 0.1, 0.2], "quat_xyzw": [1, 0, 0, 0]},
+            {"kind": "approach_first", "point_m": [0.5, 0.1, 0.03]},
         ]
     )
     assert [type(cost) for cost in parse(text)] == list(KINDS.values())
@@ -91,6 +105,16 @@ def test_costs_may_stand_in_a_file(tmp_path):
             '"margin_m": -1}]',
             "margin_m of at least 0",
         ),
+        ('[{"kind": "reach_pose", "point_m": [0, 0, 0]}]', "all values of reach_pose"),
+        (
+            '[{"kind": "reach_pose", "point_m": [0, 0, 0], "quat_xyzw": [1, 0, 0]}]',
+            "4 finite",
+        ),
+        (
+            '[{"kind": "reach_pose", "point_m": [0, 0, 0], "quat_xyzw": [1, 1, 0, 0]}]',
+            "quat_xyzw of length 1, got .* of 1.41",
+        ),
+        ('[{"kind": "approach_first", "point_m": [0, 0, 0], "radius_m": 0}]', "radius_m above 0"),
         ("[" * 5000, "JSON list"),
         ("[" + "9" * 5000 + "]", "JSON list"),
         (json.dumps([{"kind": "speed_limit", "speed_m_s": 1}] * (MOST + 1)), f"up to {MOST}"),
@@ -100,6 +124,19 @@ def test_costs_may_stand_in_a_file(tmp_path):
 def test_what_is_no_cost_is_said(text, match):
     with pytest.raises(DfPolicyError, match=match):
         parse(text)
+
+
+@given(st.lists(COSTS, max_size=6), st.lists(POINTS, max_size=30))
+def test_places_are_approached_in_the_order_of_the_list_and_all_else_acts_always(costs, way):
+    pending = Pending(costs)
+    places = [cost for cost in costs if isinstance(cost, ApproachFirst)]
+    others = [cost for cost in costs if not isinstance(cost, ApproachFirst)]
+    for point in way:
+        over = bool(places) and math.dist(point, places[0].point_m) <= places[0].radius_m
+        assert pending.now == (*others, *places[:1])
+        assert pending.passed(np.array(point)) == over
+        places = places[over:]
+    assert pending.now == (*others, *places[:1])
 
 
 @given(st.text(max_size=60))

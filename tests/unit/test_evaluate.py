@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from df_policy.costs import ApproachFirst, SpeedLimit
 from df_policy.environment import Verdict
 from df_policy.errors import DfPolicyError
 from df_policy.evaluate import EpisodeResult, compare, run_episode, summary, wilson95
@@ -73,6 +74,29 @@ def test_the_planner_is_asked_at_its_pace_and_told_what_was_really_sent():
     assert [a.tool.position_m[0] for a in first] == pytest.approx(
         [0.5 + 0.01 * step for step in range(1, 9)]
     )
+
+
+class Ordered(Leaper):
+    """Notes which costs it was asked to mind."""
+
+    def __init__(self, *costs):
+        self.costs = costs
+
+    def plan(self, observation, executed, committed=()):
+        self.minded = [*getattr(self, "minded", []), self.costs]
+        return super().plan(observation, executed, committed)
+
+
+def test_what_was_approached_is_minded_no_more_until_the_next_episode():
+    """The tool goes 0.01 m with each action; there is a plan each eight of them."""
+    near, far = (ApproachFirst((x, 0.0, 0.3), 0.005) for x in (0.55, 0.62))
+    slow = SpeedLimit(0.2)
+    planner = Ordered(near, slow, far)
+    for _ in range(2):
+        planner.minded = []
+        run_episode(planner, World(), 0)
+        assert planner.minded == [(slow, near), (slow, far), (slow,)]
+        assert planner.costs == (near, slow, far)
 
 
 class LateWorld(World):

@@ -7,8 +7,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
-from df_policy.costs import KeepOutBox, KeepOutCylinder, Reach, SpeedLimit
+from df_policy.costs import (
+    ApproachFirst,
+    KeepOutBox,
+    KeepOutCylinder,
+    Reach,
+    ReachPose,
+    SpeedLimit,
+)
+from df_policy.geometry import quat_from_6d, rotation_6d
 from df_policy.guidance import bent, price, total
 
 PERIOD_S = 0.1
@@ -82,6 +91,75 @@ def test_a_step_brings_a_plan_nearer_to_the_point_that_it_should_reach(points):
     cost, plan = Reach((0.1, 0.2, 0.3), weight=0.2), rows(points)
     after = bent([cost], plan, PERIOD_S)
     assert float(price(cost, after, PERIOD_S)) <= float(price(cost, plan, PERIOD_S))
+
+
+@given(points=POINTS)
+def test_what_is_approached_first_is_reached_while_its_turn_lasts(points):
+    place, plan = (0.1, 0.2, 0.3), rows(points)
+    first = bent([ApproachFirst(place, weight=0.2)], plan, PERIOD_S)
+    assert torch.equal(first, bent([Reach(place, weight=0.2)], plan, PERIOD_S))
+
+
+ANGLES = st.floats(-3.0, 3.0)
+DIRECTIONS = st.tuples(ANGLES, ANGLES, ANGLES).filter(lambda axis: np.linalg.norm(axis) > 0.1)
+TURNS = st.tuples(ANGLES, ANGLES, ANGLES).map(Rotation.from_rotvec)
+
+
+def turned(points, turns):
+    """One plan through these points, turned so at them."""
+    plan = rows(points)
+    plan[0, :, 3:9] = torch.from_numpy(rotation_6d(turns.as_quat()))
+    return plan
+
+
+def left_of(cost, plan):
+    """Metres and radians from each action to the pose: said in another way."""
+    far = np.linalg.norm(plan[0, :, :3].numpy() - np.array(cost.point_m), axis=1)
+    here = Rotation.from_quat(quat_from_6d(plan[0, :, 3:9].numpy()))
+    return far, (here.inv() * Rotation.from_quat(cost.quat_xyzw)).magnitude()
+
+
+@given(points=POINTS, turns=st.lists(TURNS, min_size=6, max_size=6), goal=TURNS, scale=METRES)
+def test_a_pose_costs_the_way_and_the_angle_to_it_however_its_rotation_is_written(
+    points, turns, goal, scale
+):
+    cost = ReachPose((0.1, 0.2, 0.3), tuple(goal.as_quat()), weight=0.2)
+    plan = turned(points, Rotation.concatenate(turns[: len(points)]))
+    far, angle = left_of(cost, plan)
+    want = 0.1 * (far**2 + (0.1 * angle) ** 2).min()
+    assert float(price(cost, plan, PERIOD_S)) == pytest.approx(want, abs=1e-7)
+    other = ReachPose(cost.point_m, tuple(-goal.as_quat()), weight=0.2)
+    assert float(price(other, plan, PERIOD_S)) == pytest.approx(want, abs=1e-7)
+    plan[0, :, 3:6] *= 1.5  # as a network may write it
+    plan[0, :, 6:9] += scale * plan[0, :, 3:6]
+    assert float(price(cost, plan, PERIOD_S)) == pytest.approx(want, abs=1e-7)
+
+
+@given(points=POINTS, turns=st.lists(TURNS, min_size=6, max_size=6), goal=TURNS)
+def test_a_step_brings_a_plan_nearer_to_the_pose_that_it_should_reach(points, turns, goal):
+    cost = ReachPose((0.1, 0.2, 0.3), tuple(goal.as_quat()), weight=0.2)
+    plan = turned(points, Rotation.concatenate(turns[: len(points)]))
+    after = bent([cost], plan, PERIOD_S)
+    assert torch.isfinite(after).all()
+    assert float(price(cost, after, PERIOD_S)) <= float(price(cost, plan, PERIOD_S)) + 1e-12
+
+
+@given(axis=DIRECTIONS, angle=st.floats(0.01, 1.0))
+def test_a_step_goes_the_same_share_of_the_way_and_of_the_turn(axis, angle):
+    """A tenth each, four times; a rotation is not left behind for being in radians."""
+    axis = np.array(axis) / np.linalg.norm(axis)
+    cost = ReachPose((0.1, 0.2, 0.3), tuple(Rotation.from_rotvec(angle * axis).as_quat()))
+    plan = turned([(0.1, 0.2, 0.4)], Rotation.identity(1))
+    far, angle_left = left_of(cost, bent([cost], plan, PERIOD_S))
+    assert far[0] / 0.1 == pytest.approx(0.9**4, abs=1e-6)
+    assert angle_left[0] / angle == pytest.approx(0.9**4, abs=0.05)
+
+
+def test_at_the_pose_there_is_nothing_to_bend():
+    cost = ReachPose((0.1, 0.2, 0.3), (0.0, 0.0, 0.0, 1.0))
+    plan = turned([(0.1, 0.2, 0.3)], Rotation.identity(1))
+    assert float(price(cost, plan, PERIOD_S)) == pytest.approx(0.0, abs=1e-15)
+    assert torch.allclose(bent([cost], plan, PERIOD_S), plan, atol=1e-7)
 
 
 def test_costs_add_up_and_none_costs_nothing():
