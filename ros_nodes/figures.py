@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from df_policy.frames import Observation
-from df_policy.ros_nodes.monitor import Spread
+from df_policy.ros_nodes.monitor import Spread, Usual
 from df_policy.ros_nodes.stages import STAGES, Chain
 
 
@@ -20,6 +20,8 @@ class Figures:
         """How often the session had to begin a new grid, by the kind of reason."""
         self.plan_latency_ms, self.compute_ms = Spread(), Spread()
         """From the observation to the first target made of it; the planner's own share."""
+        self.usual_ms = Usual()
+        """What the planner takes, from the latest plans; the two above look back over minutes."""
         self.image_age_ms = Spread()
         """Of each image, at the time of the look that took it."""
         self.command_age_ms = Spread(5000)
@@ -31,6 +33,11 @@ class Figures:
         self.looks += 1
         for stamp_ns in observation.image_stamps_ns.values():
             self.image_age_ms.add((observation.stamp_ns - stamp_ns) * 1e-6)
+
+    def answered(self, compute_s: float) -> None:
+        """The planner has worked so long on a plan."""
+        self.compute_ms.add(compute_s * 1e3)
+        self.usual_ms.add(compute_s * 1e3)
 
     def followed(self, times: Chain) -> None:
         """A new plan's first target is sent."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections import deque
 from pathlib import Path
 
 import numpy as np
+
+TOO_BUSY = "slower than asked: this machine is too busy"
 
 
 class Pace:
@@ -55,6 +58,29 @@ class Spread:
     def percentile(self, percent: float) -> float:
         """The value that `percent` of all stay under; NaN without values."""
         return float(np.percentile(self._values, percent)) if self._values else float("nan")
+
+
+class Usual:
+    """The most that something usually takes: the second largest of the latest values.
+
+    A single value that is far larger is an accident and changes nothing. Two are how things are,
+    until `window` others have come.
+
+    Args:
+        window: values that it looks back over.
+    """
+
+    def __init__(self, window: int = 20) -> None:
+        self._values: deque[float] = deque(maxlen=window)
+
+    def add(self, value: float) -> None:
+        """Take a value in."""
+        self._values.append(value)
+
+    @property
+    def most(self) -> float:
+        """See the class; the value itself where there is but one, 0 where there is none."""
+        return min(heapq.nlargest(2, self._values), default=0.0)
 
 
 class Ticks:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -100,6 +101,29 @@ class Picture:
     """For when: the first of the plan's `foreseen_ns`."""
     camera: str
     rgb: Image
+
+
+@runtime_checkable
+class Planning(Protocol):
+    """Who makes plans of looks; see `planner_link.PlannerLink`."""
+
+    @property
+    def down(self) -> str:
+        """Why nobody plans now; empty while somebody does."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs without an answer."""
+        ...
+
+    def submit(self, job: Job) -> bool:
+        """Plan this; whether it was taken."""
+        ...
+
+    def take(self) -> Outcome | None:
+        """The newest answer, once."""
+        ...
 
 
 class Worker:

@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 from df_policy.align import LateStreamError, RobotStreams
+from df_policy.costs import Pending, parse, write
 from df_policy.frames import Action, Observation
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.figures import Figures
 from df_policy.ros_nodes.follower import PlanFollower
-from df_policy.ros_nodes.planning import Job, Outcome
+from df_policy.ros_nodes.planning import Job, Planning
 from df_policy.ros_nodes.stages import Chain, Look, chain, look_at
 
 WAITING = "waiting for the first plan"
 PATIENCE_NS = 2_000_000_000
 """How long waiting for a plan is nothing to tell of."""
 LEAP_NS = 1_000_000_000
-"""A clock that goes back by more was set."""
+"""Where a clock is set back by more, what lies ahead of it is forgotten; by less, waited for."""
 AGAIN = "call policy/start again"
-
-
-@runtime_checkable
-class Planning(Protocol):
-    """Who makes plans of looks; see `planner_link.PlannerLink`."""
-
-    @property
-    def down(self) -> str:
-        """Why nobody plans now; empty while somebody does."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Jobs without an answer."""
-        ...
-
-    def submit(self, job: Job) -> bool:
-        """Plan this; whether it was taken."""
-        ...
-
-    def take(self) -> Outcome | None:
-        """The newest answer, once."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -117,17 +93,29 @@ class PolicySession:
         )
         """Where the robot was at the start."""
         self._follower = PlanFollower(spec, timing.tick_ns, now_ns, self.here)
-        self._since_ns = self._last_ns = now_ns
+        self._since_ns = self._latest_ns = now_ns
         self._look_ns: int | None = None
         self._fault = self._pause = ""
         self._trust: Mapping[str, float] = {}
         self._under_way: dict[int, Look] = {}
         self._plan_image_ns: int | None = None
-        self.costs = ""
-        """Of the plans that are asked for from now on; see `planning.Job`."""
+        self._costs = Pending(())
         self.chain: Chain | None = None
         """Of the plan that is followed."""
         self.figures = Figures()
+
+    def bend(self, costs: str) -> None:
+        """Ask for plans that cost little from now on.
+
+        Args:
+            costs: as `df_policy.costs` writes them.
+        """
+        self._costs = Pending(parse(costs))
+
+    @property
+    def fault(self) -> str:
+        """Why it holds until there is a new session; empty if it does not."""
+        return self._fault
 
     def report(self) -> dict[str, object]:
         """What diagnostics tell of this session."""
@@ -159,7 +147,7 @@ class PolicySession:
         committed = self._follower.coming(look_ns, self._decided(look_ns, now_ns))
         sent_ns = self._mono_ns()
         ids = (self.number, self._seed, looks)
-        job = Job(*ids, observation, executed, committed, sent_ns, self.costs)
+        job = Job(*ids, observation, executed, committed, sent_ns, write(self._costs.now))
         look = look_at(observation, self._streams, now_ns, sent_ns, len(committed))
         if not self._planning.submit(job):
             behind = f"the planner is {self._planning.waiting} tokens behind: use a faster device"
@@ -177,8 +165,7 @@ class PolicySession:
 
     def _decided(self, look_ns: int, now_ns: int) -> int:
         """Actions after a look that begin before a plan made of it can be there."""
-        slow_ms = self.figures.compute_ms.percentile(99)
-        ready_ns = now_ns + (0 if math.isnan(slow_ms) else round(slow_ms * 1e6))
+        ready_ns = now_ns + round(self.figures.usual_ms.most * 1e6)
         return max(self._timing.commit, -(-(ready_ns - look_ns) // self._spec.period_ns))
 
     def _has_forerunner(self, look_ns: int) -> bool:
@@ -204,10 +191,11 @@ class PolicySession:
             The target, the plan if a new one begins to be followed, and why the robot is held
             (empty while it follows the plan).
         """
-        if now_ns < self._last_ns - LEAP_NS:
+        if now_ns < self._latest_ns - LEAP_NS:
             self._interrupt("clock", "the clock was set back", now_ns)
             self._follower.restart(now_ns)
-        self._last_ns = now_ns
+            self._latest_ns = now_ns
+        self._latest_ns = max(self._latest_ns, now_ns)
         end_ns = now_ns + self._timing.tick_ns
         plan = self._new_plan(now_ns)
         reason = self._reason_to_hold(now_ns, end_ns)
@@ -219,6 +207,7 @@ class PolicySession:
 
     def sent(self, now_ns: int, target: Action) -> None:
         """What was sent of the last answer; the planner is told of it."""
+        self._costs.passed(target.tool.position_m)
         self._follower.sent(now_ns + self._timing.tick_ns, target)
 
     def _interrupt(self, kind: str, why: str, now_ns: int) -> None:
@@ -241,7 +230,7 @@ class PolicySession:
             return None
         if outcome.problem and not self._fault:
             self._fault = f"{outcome.problem}; {AGAIN}"
-        self.figures.compute_ms.add(outcome.compute_s * 1e3)
+        self.figures.answered(outcome.compute_s)
         look = self._under_way.get(outcome.number)
         self._under_way = {n: at for n, at in self._under_way.items() if n > outcome.number}
         plan = outcome.plan
@@ -265,6 +254,10 @@ class PolicySession:
         if self._planning.down:
             self.figures.holds["planner"] += 1
             return self._planning.down
+        if now_ns < self._latest_ns:
+            self.figures.holds["clock"] += 1
+            back_s = (self._latest_ns - now_ns) * 1e-9
+            return f"the clock was set back: on again in {back_s:.2f} s, when it is where it was"
         try:
             self._streams.check(now_ns)
         except LateStreamError as late:

@@ -5,8 +5,11 @@ Its planner hears of every token, or of none any more.
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from df_policy.align import JointReading, LateStreamError, RobotStreams
+from df_policy.costs import ApproachFirst, SpeedLimit, parse, write
 from df_policy.frames import Action
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
@@ -83,6 +86,7 @@ class Run:
             self.sense()
             self.session.look(self.now)
             target, _, reason = self.session.target(self.now)
+            self.session.sent(self.now, target)
             self.targets.append(target)
             self.reasons.append(reason)
         return self
@@ -281,6 +285,50 @@ def test_a_clock_that_is_set_back_pauses_the_session():
     assert run.planning.jobs[-1].executed == [last] * 8
 
 
+@given(st.integers(2, 49))
+@settings(max_examples=10)
+def test_a_clock_set_back_by_less_than_a_second_holds_with_the_reason_until_it_is_there_again(
+    ticks,
+):
+    """What lies ahead by so little is waited for: no plan is lost, and nobody moves meanwhile."""
+    run = Run().go(60)
+    last, jobs = run.targets[-1], len(run.planning.jobs)
+    run.now -= ticks * 20 * MS
+    run.go(ticks - 1)
+    assert all("the clock was set back" in reason for reason in run.reasons[60:])
+    assert run.targets[60:] == [last] * (ticks - 1)
+    assert run.session.figures.holds["clock"] == ticks - 1
+    run.go(40)
+    assert run.reasons[60 + ticks :] == [""] * 39
+    steps = np.diff([target.tool.position_m for target in run.targets], axis=0)
+    assert np.abs(steps).max() <= SPEC.max_speed_m_s * 0.02 + 1e-9
+    assert run.session.figures.pauses == {}
+    assert len(run.planning.jobs) >= jobs
+
+
+def test_a_clock_set_back_a_little_again_and_again_is_one_that_was_set_back_far():
+    run = Run().go(160)
+    for _ in range(3):
+        run.now -= 500 * MS
+        run.go(1)
+    assert run.session.figures.pauses == {"clock": 1}
+
+
+@pytest.mark.parametrize("slow", [1, 2])
+def test_a_plan_that_took_long_once_lengthens_no_other(slow):
+    """Two of the last twenty do, until twenty others have come: that is how long plans take."""
+    run = Run().go(60)
+    for _ in range(slow):
+        run.session.figures.answered(0.45)
+    run.session.figures.answered(0.02)
+    run.go(41)  # the next look, at 1700 ms
+    assert len(run.planning.jobs[-1].committed) == (1 if slow == 1 else 5)
+    for _ in range(20):
+        run.session.figures.answered(0.02)
+    run.go(40)
+    assert len(run.planning.jobs[-1].committed) == 1
+
+
 def test_looks_wait_as_long_as_images_usually_take():
     """Measured, not assumed: else each look would see what was before it."""
     run = Run()
@@ -391,6 +439,20 @@ def test_the_report_tells_latencies_and_holds():
 
 def test_from_a_change_on_plans_are_asked_for_with_the_new_costs():
     run = Run().go(60)
-    run.session.costs = "[1]"
+    slower = write((SpeedLimit(0.2),))
+    run.session.bend(slower)
     run.go(100)
-    assert [job.costs for job in run.planning.jobs] == ["", "", "[1]", "[1]"]
+    assert [job.costs for job in run.planning.jobs] == ["", "", slower, slower]
+
+
+def test_what_is_to_be_approached_first_is_asked_for_until_the_tool_was_there():
+    """The plan lifts by 10 mm a second."""
+    run = Run().go(60)
+    high, low = (ApproachFirst((0.5, 0.0, z), 0.004) for z in (0.35, 0.32))
+    run.session.bend(write((high, low, SpeedLimit(0.2))))
+    run.go(300)
+    asked = [(parse(job.costs), job.observation.stamp_ns) for job in run.planning.jobs[2:]]
+    before = [stamp_ns for costs, stamp_ns in asked if costs == (SpeedLimit(0.2), high)]
+    after = [stamp_ns for costs, stamp_ns in asked if costs == (SpeedLimit(0.2), low)]
+    assert len(before) + len(after) == len(asked)
+    assert max(before) <= 4600 * MS <= min(after)  # though it passed the lower one on the way
