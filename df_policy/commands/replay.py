@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 
 if TYPE_CHECKING:
-    from df_policy.ros_nodes.node_log import Record
+    from df_policy.ros_nodes.node_log import Event, Record
     from df_policy.ros_nodes.planning import Job, Outcome, Worker
 
 
@@ -20,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = Options(
         prog="python -m df_policy replay",
-        description="Give a planner what the log of a policy_node says that it was given, in the "
-        "same order, and compare each plan with the one of then.",
+        description="Say what was asked of a policy_node when, by its log; then give a planner "
+        "what it was given, in the same order, and compare each plan with the one of then.",
     )
     options.add_argument("log", type=Path, help="an .mcap file that policy_node wrote")
     options.add_argument("--checkpoint", help="in place of the one of then")
@@ -55,6 +56,8 @@ def main(argv: list[str]) -> int:
     given["sampler"] = about.get("sampler", "")  # of 0.2 on
     chosen = argparse.Namespace(checkpoint=checkpoint, imagine=False, **given)
     worker = Worker(planner_process.load_policy(chosen))
+    for line in timeline(node_log.events(options.log)):
+        print(line)
     tally = replay(node_log.records(options.log), worker)
     print(
         f"{tally.same} of {tally.plans} plans are the same to the last bit"
@@ -65,6 +68,16 @@ def main(argv: list[str]) -> int:
     if tally.same < tally.plans:
         print(f"the farthest point is {1e3 * tally.farthest_m:.3g} mm from where it was")
     return int(tally.same < tally.plans)
+
+
+def timeline(events: Iterable[tuple[float, Event]]) -> Iterator[str]:
+    """A line for whatever was asked of the node; the same again and again is one line."""
+    for said, same in itertools.groupby(events, key=lambda timed: timed[1]):
+        times = [at_s for at_s, _ in same]
+        often = f" ({len(times)} times, until {times[-1]:.2f} s)" if len(times) > 1 else ""
+        refused = "" if said.done else "refused: " * (not said.said.startswith("refused"))
+        answer = f": {refused}{said.said}" if said.said or refused else ""
+        yield f"{times[0]:10.2f} s  {said.kind} {said.name}{answer}{often}"
 
 
 def replay(records: Iterable[Record], worker: Worker) -> Tally:

@@ -1,10 +1,18 @@
 """The log: all that was put in comes out, a slow or full disk harms nobody but the log."""
 
+import fcntl
+import os
+import subprocess
+import sys
 import threading
+import uuid
+from pathlib import Path
 
 import counting_planner
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("mcap")
 
@@ -13,7 +21,8 @@ from df_policy.errors import DfPolicyError
 from df_policy.frames import Observation
 from df_policy.geometry import Pose
 from df_policy.ros_nodes import node_log, wire
-from df_policy.ros_nodes.node_log import NodeLog
+from df_policy.ros_nodes.new_file import NewFile
+from df_policy.ros_nodes.node_log import Event, NodeLog
 from df_policy.ros_nodes.planning import Job, Recall, Worker
 
 TOOL = Pose.of([0.5, 0.0, 0.3], [1, 0, 0, 0])
@@ -49,6 +58,128 @@ def test_what_was_put_in_comes_out_in_order(tmp_path):
     again = [record for record in found if isinstance(record, Job)]
     assert [wire.pack(job) for job in again] == [wire.pack(job) for job in jobs(20)]
     assert found[-1] == Recall(0, [b"token"], b"rest")
+
+
+def test_what_was_asked_of_the_node_comes_out_with_its_time(tmp_path):
+    asked = (
+        Event("service", "policy/start", "not yet: no camera", False),
+        Event("service", "policy/start", "started with seed 7"),
+        Event("parameter", "costs", '[{"kind": "speed_limit", "speed_m_s": 0.2}]'),
+        Event("state", "inactive"),
+    )
+    log = NodeLog(tmp_path / "a.mcap", {})
+    log.record(jobs(1)[0], 5_000_000_000)
+    for number, event in enumerate(asked):
+        log.event(event, 6_000_000_000 + number)
+    log.close()
+    found = list(node_log.events(tmp_path / "a.mcap"))
+    assert tuple(event for _, event in found) == asked
+    assert [at_s for at_s, _ in found] == pytest.approx([1.0] * 4)
+    said = list(replay.timeline([(1.0, asked[0]), (2.0, asked[0]), (3.5, asked[1])]))
+    assert said == [
+        "      1.00 s  service policy/start: refused: not yet: no camera (2 times, until 2.00 s)",
+        "      3.50 s  service policy/start: started with seed 7",
+    ]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=8), min_size=1, max_size=5))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_file_is_ever_written_over(tmp_path, contents):
+    folder = tmp_path / uuid.uuid4().hex
+    for data in contents:
+        file = NewFile(folder / "a.mcap")
+        assert file.write(data) == file.tell() == len(data)
+        file.close()
+    names = ["a.mcap", *(f"a-{number}.mcap" for number in range(2, len(contents) + 1))]
+    assert [(folder / name).read_bytes() for name in names] == contents
+    assert len(list(folder.iterdir())) == len(contents)
+
+
+def test_a_second_log_of_the_same_name_leaves_the_first_as_it_was(tmp_path):
+    path = written(tmp_path / "a.mcap", 3)
+    before = path.read_bytes()
+    log = NodeLog(path, {"seed": 8})
+    log.close()
+    assert path.read_bytes() == before
+    assert log.path == tmp_path / "a-2.mcap"
+    assert node_log.about(log.path) == {"seed": 8}
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A pipe that takes a page, and its reader's end: a disk that hangs until it is read."""
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):
+        pytest.skip("needs Linux")
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with os.fdopen(os.open(path, os.O_RDWR), "rb", buffering=0) as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        yield path, reader
+
+
+def test_a_disk_that_hangs_stops_nobody_and_gets_all_that_was_kept_once_it_goes_on(
+    pipe, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(node_log, "CHUNK", 1)
+    monkeypatch.setattr(node_log, "MOST_WAITING", 8)
+    path, reader = pipe
+    log = NodeLog(path, {})
+    for job in jobs(200):
+        log.record(job, 0)  # would never return if it waited
+    assert log.left_out > 0
+    kept = tmp_path / "kept.mcap"
+    with kept.open("wb") as file, path.open("rb", buffering=0) as end:
+        disk = subprocess.Popen(["cat"], stdin=end, stdout=file)
+        reader.close()
+        log.close()
+        disk.wait(30.0)
+    found = [record.number for record in node_log.records(kept)]
+    assert found == sorted(found)
+    assert len(found) == 200 - log.left_out
+
+
+def test_a_disk_that_hangs_for_good_is_told_and_the_program_ends_all_the_same(pipe):
+    """As a program: the thread that hangs must not keep it from ending."""
+    path, _ = pipe
+    program = """
+import pathlib, sys
+from df_policy.ros_nodes import node_log
+node_log.CHUNK = 1
+log = node_log.NodeLog(pathlib.Path(sys.argv[1]), {})
+for n in range(200):
+    log.event(node_log.Event("state", str(n), 100 * "x"), 0)
+try:
+    log.close(0.2)
+except node_log.DfPolicyError as error:
+    sys.exit(str(error))
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert said.returncode == 1, said.stderr
+    assert said.stderr.strip() == "expected to write the log, got a disk that is too slow"
+
+
+def test_a_disk_that_goes_away_is_told_at_the_end(pipe, monkeypatch):
+    monkeypatch.setattr(node_log, "CHUNK", 1)
+    path, reader = pipe
+    log = NodeLog(path, {})
+    reader.close()
+    for job in jobs(5):
+        log.record(job, 0)
+    with pytest.raises(DfPolicyError, match="Broken pipe"):
+        log.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_disk_that_is_full_from_the_beginning_is_refused():
+    with pytest.raises(DfPolicyError, match="No space left on device; make room"):
+        NodeLog(Path("/dev/full"), {})
 
 
 def test_a_log_that_was_cut_short_is_read_as_far_as_it_goes(tmp_path, monkeypatch):
@@ -87,19 +218,6 @@ def test_a_disk_that_is_too_slow_stops_nobody_and_what_is_left_out_is_counted(
     log.close()
     found = [record.number for record in node_log.records(tmp_path / "a.mcap")]
     assert len(found) == 30 - log.left_out
-
-
-def test_a_disk_that_is_full_is_told_at_the_end(tmp_path, monkeypatch):
-    log = NodeLog(tmp_path / "a.mcap", {})
-
-    def full(_):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(log, "_write", full)
-    for job in jobs(5):
-        log.record(job, 0)
-    with pytest.raises(DfPolicyError, match="No space left"):
-        log.close()
 
 
 def test_replay_makes_each_plan_again_and_tells_those_that_differ(tmp_path):
