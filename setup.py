@@ -36,6 +36,7 @@ ROS = [
     "ros-rosgraph-msgs>=2.3,<3",
     "ros-lifecycle-msgs>=2.3,<3",
     "ros-action-msgs>=2.3,<3",
+    "ros-visualization-msgs>=5.5,<6",
 ]
 # What other projects' datasets are read and written with, beside what recordings need anyway.
 FORMATS = ["mcap>=1.2", "mcap-ros2-support>=0.5.5", "pillow>=10", "pin>=3", "pyarrow>=18"]

@@ -17,6 +17,7 @@ from df_policy.hardware.camera import CameraFrame, CameraSource, Intrinsics, Los
 from df_policy.hardware.camera_sources import camera_source, size_of
 from df_policy.hardware.robot_clock import RobotClock
 from df_policy.ros_nodes import missing_ros
+from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.monitor import Pace
 from df_policy.ros_nodes.params import autostart, parameter
 
@@ -168,9 +169,10 @@ class CameraNode(ManagedNode[CameraNodeConfig]):
             "worst_gap_ms": round(self._pace.worst_gap_ns * 1e-6, 1),
             "lost": self._lost,
         }
-        self._report_out.publish(
-            convert.diagnostics_message(self._now_ns, self.full_name, self._trouble, values)
-        )
+        seen = self._pace.count > 0
+        state = health(error="" if seen else self._trouble, stale=self._trouble if seen else "")
+        message = convert.diagnostics_message(self._now_ns, self.full_name, state, values)
+        self._report_out.publish(message)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -36,6 +36,7 @@ class Commander:
         tick_ns: time between two targets.
         dead_man_s: how old the last `dead_man` that was true may be; 0: none is needed.
         listen: hears of each message that goes out, or comes from the dead-man switch.
+        served: hears of each answer to a service.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Commander:
         tick_ns: int,
         dead_man_s: float = 0.0,
         listen: Callable[[topics.Topic, Any], None] = lambda *_: None,
+        served: Callable[[topics.Service, Any], None] = lambda *_: None,
     ) -> None:
         self._node, self._gate, self._tick_ns = node, gate, tick_ns
         self._dead_man_s = dead_man_s
@@ -53,8 +55,8 @@ class Commander:
         self._pressed_s: float | None = None
         self._last_ns = 0
         topics.subscribe(node, topics.DEAD_MAN, self._on_dead_man)
-        node.create_service(topics.TRIGGER, topics.SAFETY_STOP.name, self._on_stop)
-        node.create_service(topics.TRIGGER, topics.RELEASE.name, self._on_release)
+        topics.serve(node, topics.SAFETY_STOP, self._on_stop, served)
+        topics.serve(node, topics.RELEASE, self._on_release, served)
 
     @property
     def stopped(self) -> str:

@@ -22,6 +22,7 @@ from df_policy.frames import Image
 from df_policy.geometry import Pose
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
+from df_policy.ros_nodes.health import Health
 from df_policy.ros_nodes.stages import STAGES, Chain
 from df_policy.ros_nodes.topics import FRAME
 
@@ -277,11 +278,11 @@ def plan_points(message: Path) -> Float64[np.ndarray, "h 3"]:
 
 
 def diagnostics_message(
-    stamp_ns: int, name: str, problem: str, values: Mapping[str, Any]
+    stamp_ns: int, name: str, state: Health, values: Mapping[str, Any]
 ) -> DiagnosticArray:
-    """One node's state; `problem` empty: all is well."""
-    status = DiagnosticStatus(name=name, hardware_id="df_policy", message=problem or "ok")
-    status.level = DiagnosticStatus.WARN if problem else DiagnosticStatus.OK
+    """One node's state."""
+    status = DiagnosticStatus(name=name, hardware_id="df_policy", message=state.reason or "ok")
+    status.level = bytes([state.level])
     status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     message = DiagnosticArray(status=[status])
     message.header.stamp = time_of(stamp_ns)

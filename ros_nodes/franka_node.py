@@ -21,6 +21,7 @@ from df_policy.hardware.robot_clock import RobotClock
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.arm_session import ArmSession
 from df_policy.ros_nodes.franka_config import FrankaNodeConfig, drivers
+from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.monitor import Pace, Spread
 
 try:
@@ -211,8 +212,10 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
             "bad_targets": self._targets.bad,
             **{f"gate_held_ticks {kind}": n for kind, n in session.gate.held.items()},
         }
-        problem = session.blocked or hand.fault or session.reason
-        message = convert.diagnostics_message(self._now_ns, self.full_name, problem, values)
+        state = health(
+            error=session.blocked or hand.fault or rivals(self, allowed=1), warning=session.reason
+        )
+        message = convert.diagnostics_message(self._now_ns, self.full_name, state, values)
         self._report_out.publish(message)
 
 

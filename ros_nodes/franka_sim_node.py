@@ -15,7 +15,8 @@ from typing import Any
 
 from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes import missing_ros
-from df_policy.ros_nodes.monitor import Spread
+from df_policy.ros_nodes.health import health
+from df_policy.ros_nodes.monitor import TOO_BUSY, Spread
 from df_policy.ros_nodes.params import autostart, parameter
 
 try:
@@ -180,10 +181,9 @@ class FrankaSimNode(ManagedNode[FrankaSimNodeConfig]):
             "render_ms_p99": round(self._render_ms.percentile(99), 2),
         }
         slow = factor < 0.9 * self.config.real_time_factor
-        problem = "slower than asked: this machine is too busy" if slow else ""
-        self._report_out.publish(
-            convert.diagnostics_message(now[1], self.full_name, problem, values)
-        )
+        state = health(warning=TOO_BUSY if slow else "")
+        message = convert.diagnostics_message(now[1], self.full_name, state, values)
+        self._report_out.publish(message)
 
 
 def _answer(work: Callable[[], str]) -> Callable[[Any, Any], Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,8 @@ from df_policy.ros_nodes.injection import Injection
 
 AHEAD_NS = 1_000_000_000
 """How far a stamp may lie in the future: clocks of two machines are never quite the same."""
+SILENT_S = 2.0
+"""What was heard and is not for so long, by a clock that nobody sets, has gone."""
 
 
 class RobotIntake:
@@ -55,6 +59,8 @@ class RobotIntake:
         self._listen = listen
         self._streams = streams
         self._problems: dict[str, str] = {}
+        self._heard_s: dict[str, float] = {}
+        self._used_s: dict[str, float] = {}
         self.bad: Counter[str] = Counter()
         """Bad messages by stream."""
         joints = partial(convert.joints_from, spec=spec)
@@ -106,6 +112,24 @@ class RobotIntake:
                 raise
             raise DfPolicyError(f"{late}; {problem}") from late
 
+    def silent(self) -> str:
+        """Which streams were heard and are no more; empty if none."""
+        now_s = time.monotonic()
+        gone = {n: now_s - at_s for n, at_s in self._heard_s.items() if now_s - at_s > SILENT_S}
+        if not gone:
+            return ""
+        names = ", ".join(stream.name for stream in self._streams.all() if stream.name in gone)
+        return f"expected {names} to go on, got nothing for {max(gone.values()):.0f} s"
+
+    def unusable(self) -> str:
+        """What is wrong with a stream of which nothing can be used any more; empty if none is."""
+        now_s = time.monotonic()
+        for name, problem in self._problems.items():
+            since_s = now_s - self._used_s.get(name, -math.inf)
+            if since_s > SILENT_S >= now_s - self._heard_s[name]:
+                return f"{name}: {problem}"
+        return ""
+
     def _into(
         self,
         stream: Stream[Any],
@@ -125,6 +149,7 @@ class RobotIntake:
                 self._logger.warning(text, throttle_duration_sec=2.0)
                 return
             self._problems.pop(stream.name, None)
+            self._used_s[stream.name] = time.monotonic()
             if (stream.newest_ns or 0) > now_ns + AHEAD_NS:
                 stream.clear()  # the clock was set back
             stream.add(stamp_ns, value, self._wall_ns(), now_ns)
@@ -132,6 +157,7 @@ class RobotIntake:
 
         def receive(message: Any) -> None:
             self._listen(topic, camera, message)
+            self._heard_s[stream.name] = time.monotonic()
             now_ns = self._clock.now().nanoseconds
             if now_ns:  # else a simulated clock that was not heard yet: nothing has a time
                 self._injection.pass_on(now_ns, partial(take, message))

@@ -14,9 +14,12 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
 from rclpy.timer import Timer
 
 from df_policy.errors import DfPolicyError
+from df_policy.ros_nodes import convert, topics
+from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.params import declare, on_change
 
 LOG = logging.getLogger(__name__)
@@ -29,7 +32,8 @@ class ManagedNode(LifecycleNode, Generic[C]):
 
     What they make by this node (publishers, timers, ...) is destroyed by the transition back.
     A DfPolicyError leaves the node in the state before, and is logged; anything else ends in
-    `cleanup`: the node is unconfigured then and can be configured again.
+    `cleanup`: the node is unconfigured then and can be configured again. What keeps it from being
+    configured is told on `/diagnostics` until it is mended.
 
     Args:
         name: of the node.
@@ -49,6 +53,7 @@ class ManagedNode(LifecycleNode, Generic[C]):
         self._live = live
         self._problem: DfPolicyError | None = None
         self._made: dict[str, set[Any]] = {}
+        self._telling: tuple[Publisher[Any], Timer] | None = None
         on_change(self, lambda: self.config, self._accept)
 
     def configure(self) -> None:
@@ -127,9 +132,11 @@ class ManagedNode(LifecycleNode, Generic[C]):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """See `configure`."""
+        self._hush()
         result = self._go("configure", self.configure)
         if result == _NOT_DONE:
             self._end("cleanup", self.cleanup, "configure")
+            self._tell()
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -149,6 +156,7 @@ class ManagedNode(LifecycleNode, Generic[C]):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Both, as far as they are called for."""
+        self._hush()
         if state.state_id == State.PRIMARY_STATE_ACTIVE:
             self._end("deactivate", self.deactivate, "activate")
         if state.state_id in (State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_INACTIVE):
@@ -160,7 +168,31 @@ class ManagedNode(LifecycleNode, Generic[C]):
         if "activate" in self._made:
             self._end("deactivate", self.deactivate, "activate")
         self._end("cleanup", self.cleanup, "configure")
+        self._tell()
         return _DONE
+
+    def _tell(self) -> None:
+        """Say on `/diagnostics` why this node is not configured, again and again."""
+        self._hush()
+        output, state = (
+            topics.publisher(self, topics.DIAGNOSTICS),
+            health(error=str(self._problem)),
+        )
+
+        def say() -> None:
+            now_ns = self.get_clock().now().nanoseconds
+            values = {"state": "unconfigured"}
+            output.publish(convert.diagnostics_message(now_ns, self.full_name, state, values))
+
+        self._telling = output, self.steady_ticker(1.0, say)
+
+    def _hush(self) -> None:
+        """Say it no more."""
+        if self._telling is not None:
+            output, timer = self._telling
+            self.destroy_timer(timer)
+            self.destroy_publisher(output)
+            self._telling = None
 
     def _go(self, name: str, what: Callable[[], None]) -> TransitionCallbackReturn:
         """Carry out a step forward and remember what it makes."""

@@ -24,6 +24,8 @@ SILENT_S = 5.0
 """A planner that has not answered a job for so long is taken for hung."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 """Before a start after a death; it doubles with each death that follows without an answer."""
+IN_VAIN = 3
+"""After so many deaths without an answer between them a person must look."""
 MOST_TOKENS = 4096
 """Of a session; beyond, a successor has forgotten its beginning."""
 
@@ -61,7 +63,7 @@ class PlannerLink:
         self._unanswered: deque[Job] = deque()
         self._slots: dict[tuple[int, int], int] = {}
         self._free = set(range(SLOTS))
-        self.deaths = 0
+        self.deaths = self._in_vain = 0
         self._pause_s = FIRST_PAUSE_S
         self._again_ns = 0
         self._last_ns = now_ns()
@@ -93,6 +95,11 @@ class PlannerLink:
     def process(self) -> int:
         """The planner's process number; 0 where it is none of its own."""
         return int(getattr(self._running, "pid", 0))
+
+    @property
+    def stuck(self) -> str:
+        """Why there is no planner, if starting it again and again is of no use; else empty."""
+        return self.down if self._in_vain >= IN_VAIN else ""
 
     @property
     def waiting(self) -> int:
@@ -188,7 +195,7 @@ class PlannerLink:
             if job == answered:
                 break
         self._last_ns = self._now_ns()
-        self._pause_s = FIRST_PAUSE_S
+        self._pause_s, self._in_vain = FIRST_PAUSE_S, 0
         self._listen(outcome)
         session = self._session
         if session is None or session.number != outcome.session:
@@ -264,6 +271,7 @@ class PlannerLink:
             self._running.kill()
         self._channel.close()
         self.deaths += 1
+        self._in_vain += 1
         self.down = f"the planner died ({how}) and is started again"
         self._again_ns = self._now_ns() + math.ceil(self._pause_s * 1e9)
         self._pause_s = min(2.0 * self._pause_s, LONGEST_PAUSE_S)

@@ -36,7 +36,9 @@ class PolicyNodeConfig:
     inject_delay_ms: float = parameter(0.0, "hold back all that the robot says for so long")
     inject_loss: float = parameter(0.0, "lose this share of what the robot says, up to 1")
     costs: str = parameter("", "what plans are bent by: JSON, or a file of it; see Costs")
-    log: str = parameter("", "an .mcap file of all that the node sees and sends")
+    log: str = parameter(
+        "", "an .mcap file of all that the node sees and sends; never written over"
+    )
     autostart: bool = autostart()
 
     def __post_init__(self) -> None:

@@ -9,17 +9,15 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from df_policy import __version__
 from df_policy.align import LateStreamError, RobotStreams
+from df_policy.costs import parse
 from df_policy.errors import DfPolicyError
 from df_policy.gate import Gate
-from df_policy.ros_nodes import missing_ros, planner_process, policy_report
+from df_policy.ros_nodes import missing_ros, planner_process
 from df_policy.ros_nodes.injection import Injection
-from df_policy.ros_nodes.monitor import Pace, Ticks
-from df_policy.ros_nodes.node_log import NodeLog
 from df_policy.ros_nodes.planner_link import PlannerLink
 from df_policy.ros_nodes.planner_start import Start, starter
 from df_policy.ros_nodes.planning import Job, Outcome, Picture, Recall
@@ -34,14 +32,15 @@ try:
     from df_policy.ros_nodes.imagined_images import ImaginedImages
     from df_policy.ros_nodes.intake import RobotIntake
     from df_policy.ros_nodes.managed import ManagedNode
+    from df_policy.ros_nodes.markers import limits_message
+    from df_policy.ros_nodes.policy_log import PolicyLog
+    from df_policy.ros_nodes.policy_report import PolicyReport
     from df_policy.ros_nodes.running import run_node
 except ImportError as error:
     raise SystemExit(missing_ros(error)) from None
 
 LOOK_NS = 4_000_000
 """What a look may take on a busy machine."""
-SLOWEST_SHARE = 0.98
-"""Of the asked rate of targets; below it the node warns."""
 
 
 class NotYetError(DfPolicyError):
@@ -72,7 +71,7 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
 
     def configure(self) -> None:
         """Start the planner, and listen to the robot."""
-        self._log: NodeLog | None = None
+        self._log = PolicyLog("", {}, self._now_ns)
         self._planning = PlannerLink(self._start(self.config), self._on_record)
         self._resources.callback(self._end_planning)
         hello = self._planning.hello()
@@ -90,19 +89,15 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
             gather_ns=round(self.config.gather_s * 1e9),
             plan_age_ns=round(self.config.max_plan_age_s * 1e9),
         )
-        if self.config.log:
-            about = {"version": __version__, "robot": hello.robot, **asdict(self.config)}
-            self._log = NodeLog(Path(self.config.log), about)
-            self._resources.callback(self._log.close)
+        self._open_log(hello.robot)
         self._streams = RobotStreams(
             self._spec.cameras, self.config.max_image_age_s, self.config.max_state_age_s
         )
-        self._starts, self._reason = 0, ""
-        self._pace, self._ticks = Pace(), Ticks(self._timing.tick_ns)
-        told = (topics.PLAN, topics.TIMING, topics.DIAGNOSTICS)
+        self._starts = 0
+        told = (topics.PLAN, topics.TIMING, topics.LIMITS, topics.DIAGNOSTICS)
         self._outputs = {topic: topics.publisher(self, topic) for topic in told}
         imagining = self._spec.cameras if self.config.imagine else ()
-        self._imagined = ImaginedImages(self, imagining, self._on_message)
+        self._imagined = ImaginedImages(self, imagining, self._log.message)
         self._intake = RobotIntake(
             self,
             self._spec,
@@ -110,19 +105,27 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
             self._look,
             best_effort_images=self.config.best_effort_images,
             injection=Injection(round(self.config.inject_delay_ms * 1e6), self.config.inject_loss),
-            listen=self._on_message,
+            listen=self._log.message,
         )
         gate = Gate(self._spec, 1.0 / self.config.rate_hz, self.config.max_state_age_s)
         if self._stopped:
             gate.stop(self._stopped)
         self._commands = Commander(
-            self, gate, self._timing.tick_ns, self.config.dead_man_s, self._on_command
+            self,
+            gate,
+            self._timing.tick_ns,
+            self.config.dead_man_s,
+            self._on_command,
+            self._log.served,
         )
         self._resources.callback(self._keep_stopped)
-        self.create_service(topics.TRIGGER, topics.START.name, self._on_start)
-        self.create_service(topics.TRIGGER, topics.STOP.name, self._on_stop)
+        parts = (self._planning, self._streams, self._intake, self._commands, self._log)
+        self._figures = PolicyReport(self._timing.tick_ns, *parts)
+        topics.serve(self, topics.START, self._on_start, self._log.served)
+        topics.serve(self, topics.STOP, self._on_stop, self._log.served)
         # Reports go on while a simulated clock stands still.
         self._report_timer = self.steady_ticker(1.0, self._report)
+        self._send(topics.LIMITS, limits_message(self._spec, parse(self.config.costs)))
 
     def activate(self) -> None:
         """Appear on the command topics, and tick."""
@@ -130,12 +133,15 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
         self._timer = self.ticker(
             1.0 / self.config.rate_hz, self._tick, MutuallyExclusiveCallbackGroup()
         )
+        self._log.state("active")
         self.get_logger().info(f"ready to drive {self._spec.name}: call {topics.START.name}")
 
     def deactivate(self) -> None:
         """Come to a stop, and leave the command topics."""
-        self._session, self._reason = None, ""
+        self._session = None
+        self._figures.end()
         self._commands.close()
+        self._log.state("inactive")
 
     def cleanup(self) -> None:
         """End the planner's process, and the log; what is stopped stays so.
@@ -147,8 +153,12 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
 
     def changed(self, names: set[str]) -> None:
         """Take over live parameters."""
-        if self._session is not None:
-            self._session.costs = self.config.costs
+        for name in sorted(names):
+            self._log.parameter(name, getattr(self.config, name))
+        if "costs" in names:
+            if self._session is not None:
+                self._session.bend(self.config.costs)
+            self._send(topics.LIMITS, limits_message(self._spec, parse(self.config.costs)))
         for stream in self._streams.all():
             images = stream in self._streams.images.values()
             stream.max_age_s = (
@@ -156,6 +166,13 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
             )
         self._timing = replace(self._timing, gather_ns=round(self.config.gather_s * 1e9))
         self._commands.change(self.config.max_state_age_s, self.config.dead_man_s)
+
+    def _open_log(self, robot: str) -> None:
+        about = {"version": __version__, "robot": robot, **asdict(self.config)}
+        self._log = PolicyLog(self.config.log, about, self._now_ns)
+        self._resources.callback(self._log.close)
+        if self._log.file is not None:
+            self.get_logger().info(f"writing the log {self._log.file}")
 
     def _keep_stopped(self) -> None:
         self._stopped = self._commands.stopped
@@ -165,21 +182,17 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
             self.get_logger().warning("the planner did not end within 5 s: killed")
 
     def _on_command(self, topic: topics.Topic, message: Any) -> None:
-        self._on_message(topic, "", message)
+        self._log.message(topic, "", message)
 
     def _send(self, topic: topics.Topic, message: Any) -> None:
         self._outputs[topic].publish(message)
         self._on_command(topic, message)
 
-    def _on_message(self, topic: topics.Topic, camera: str, message: Any) -> None:
-        if self._log is not None:
-            self._log.add(topic.name.format(camera=camera), message, self._now_ns())
-
     def _on_record(self, record: Job | Recall | Outcome | Picture) -> None:
         if isinstance(record, Picture):
             self._imagined.add(record)
-        elif self._log is not None:
-            self._log.record(record, self._now_ns())
+        else:
+            self._log.record(record)
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -201,17 +214,15 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
         cleared = self._commands.send(now_ns, target, self._intake.measured(), why)
         self._session.sent(now_ns, cleared.target)
         sent_ns = self._now_ns()
-        self._pace.tick(sent_ns)
-        self._ticks.done(sent_ns)
+        self._figures.sent(sent_ns, cleared.reason)
         self._session.look(sent_ns)
         if plan is not None:
             self._send(topics.PLAN, convert.plan_message(plan))
             if self._session.chain is not None:
                 self._send(topics.TIMING, convert.timing_message(self._session.chain))
         self._imagined.publish(plan)
-        self._reason = cleared.reason
-        if self._reason and self._reason != WAITING:
-            self.get_logger().warning(f"holding: {self._reason}", throttle_duration_sec=2.0)
+        if cleared.reason and cleared.reason != WAITING:
+            self.get_logger().warning(f"holding: {cleared.reason}", throttle_duration_sec=2.0)
         if self._commands.stopped:
             self._session = None
 
@@ -232,12 +243,14 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
             heals = isinstance(error, LateStreamError | NotYetError)
             kind = topics.NOT_YET if heals else topics.REFUSED
             response.success, response.message = False, f"{kind}{error}"
+            needs_a_person = not heals and not self._commands.stopped
+            self._figures.refused = response.message if needs_a_person else ""
             self.get_logger().warning(response.message, throttle_duration_sec=2.0)
             return response
-        session.costs = self.config.costs
+        session.bend(self.config.costs)
         self._session = session
         self._starts += 1
-        self._pace, self._ticks, self._reason = Pace(), Ticks(self._timing.tick_ns), ""
+        self._figures.begin()
         response.success, response.message = True, f"started with seed {seed}"
         return response
 
@@ -245,36 +258,18 @@ class PolicyNode(ManagedNode[PolicyNodeConfig]):
         response.message = "stopped" if self._session is not None else "was not started"
         response.success = True
         self._session = None
-        self._reason = ""
+        self._figures.end()
         return response
 
     def _report(self) -> None:
         now_ns = self._now_ns()
-        values: dict[str, Any] = {
-            "state": "active" if self.active else "inactive",
-            "driving": self._session is not None,
-            **policy_report.of_control(self._pace, self._ticks),
-            **policy_report.of_planner(self._planning),
-            **policy_report.of_streams(self._streams, self._intake.bad, now_ns),
-        }
-        if self._session is not None:
-            values |= self._session.report()
-            self._warn_of_slow_control()
-        if self._log is not None:
-            values["log_left_out"] = self._log.left_out
-            values["log_problem"] = self._log.problem or "none"
-        values |= self._commands.report()
-        problem = self._commands.stopped or self._reason or self._planning.down
-        message = convert.diagnostics_message(now_ns, self.full_name, problem, values)
+        state = {"state": "active" if self.active else "inactive"}
+        values = state | self._figures.values(self._session, now_ns)
+        if self._session is not None and (slow := self._figures.slow):
+            self.get_logger().warning(slow, throttle_duration_sec=5.0)
+        told = self._figures.health(self._session)
+        message = convert.diagnostics_message(now_ns, self.full_name, told, values)
         self._send(topics.DIAGNOSTICS, message)
-
-    def _warn_of_slow_control(self) -> None:
-        if self._pace.full and self._pace.rate_hz < SLOWEST_SHARE * self.config.rate_hz:
-            self.get_logger().warning(
-                f"expected {self.config.rate_hz:.0f} targets per second, got "
-                f"{self._pace.rate_hz:.1f}: stop what else uses this machine, or lower rate_hz",
-                throttle_duration_sec=5.0,
-            )
 
 
 def start_policy(config: PolicyNodeConfig) -> Start:

@@ -16,7 +16,8 @@ from typing import Any
 from df_policy.align import JointReading
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.film_log import FilmLog
-from df_policy.ros_nodes.monitor import Pace, Spread
+from df_policy.ros_nodes.health import health
+from df_policy.ros_nodes.monitor import TOO_BUSY, Pace, Spread
 from df_policy.ros_nodes.sim_clock import SimClock
 from df_policy.ros_nodes.sim_config import LIVE, SimNodeConfig
 from df_policy.ros_nodes.simulated_world import NewestTarget, SimulatedWorld
@@ -214,10 +215,12 @@ class SimNode(ManagedNode[SimNodeConfig]):
             "work_ms_p99": round(self._work_ms.percentile(99), 2),
         }
         slow = values["real_time_factor"] < 0.9 * self.config.real_time_factor
-        problem = self._reason or ("slower than asked: this machine is too busy" if slow else "")
-        self._report_out.publish(
-            convert.diagnostics_message(self._now_ns, self.full_name, problem, values)
+        state = health(
+            error=rivals(self, allowed=1),
+            warning=self._reason or (TOO_BUSY if slow else ""),
         )
+        message = convert.diagnostics_message(self._now_ns, self.full_name, state, values)
+        self._report_out.publish(message)
 
 
 def _open_viewer(world: SimulatedWorld) -> Any:

@@ -12,12 +12,13 @@ from nav_msgs.msg import Path
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, Int64, String
 from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
 
 from df_policy.teleop.reading import Press
 
@@ -32,13 +33,23 @@ class Delivery:
     offered: ReliabilityPolicy
     wanted: ReliabilityPolicy
     depth: int
+    latched: bool = False
+    """Whether who comes later still gets the last message."""
 
     def __str__(self) -> str:
         offered, wanted = (
             policy.name.lower().replace("_", " ") for policy in (self.offered, self.wanted)
         )
         ends = offered if offered == wanted else f"{offered} -> {wanted}"
-        return f"{ends}, depth {self.depth}"
+        return f"{ends}, depth {self.depth}" + (", latched" if self.latched else "")
+
+    def profile(self, reliability: ReliabilityPolicy, depth: int = 0) -> QoSProfile:
+        """Settings of one end; `depth` where it is not to be the table's."""
+        kinds = (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL)
+        durability = kinds[self.latched]
+        return QoSProfile(
+            depth=depth or self.depth, reliability=reliability, durability=durability
+        )
 
 
 # A reliable sender serves every receiver; a best-effort receiver takes every sender.
@@ -47,6 +58,7 @@ STATE = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT, 5)
 IMAGE = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 2)
 COMMAND = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 1)
 REPORT = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 10)
+LATCHED = Delivery(ReliabilityPolicy.RELIABLE, ReliabilityPolicy.RELIABLE, 1, latched=True)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,14 @@ IMAGINED = Topic(
     "policy_node",
     IMAGE,
 )
+LIMITS = Topic(
+    "limits",
+    MarkerArray,
+    "to be drawn: the edges of the workspace, and the zones that `costs` keep out of",
+    "each change",
+    "policy_node",
+    LATCHED,
+)
 DEAD_MAN = Topic(
     "dead_man",
     Bool,
@@ -154,6 +174,7 @@ TOPICS = (
     PLAN,
     TIMING,
     IMAGINED,
+    LIMITS,
     DEAD_MAN,
     NOTE,
     SEED,
@@ -217,7 +238,7 @@ SERVICES = (*DRIVING, SAFETY_STOP, RELEASE, *RECORDER.values())
 
 def publisher(node: Node, topic: Topic, camera: str = "") -> Publisher[Any]:
     """A sender on `topic`, set as the table says."""
-    profile = QoSProfile(depth=topic.delivery.depth, reliability=topic.delivery.offered)
+    profile = topic.delivery.profile(topic.delivery.offered)
     return node.create_publisher(topic.message, topic.name.format(camera=camera), profile)
 
 
@@ -243,9 +264,32 @@ def subscribe(
         best_effort: take also senders that are not reliable, at the price of lost messages.
     """
     wanted = ReliabilityPolicy.BEST_EFFORT if best_effort else topic.delivery.wanted
-    profile = QoSProfile(depth=depth or topic.delivery.depth, reliability=wanted)
+    profile = topic.delivery.profile(wanted, depth)
     name = topic.name.format(camera=camera)
     return node.create_subscription(topic.message, name, callback, profile, callback_group=group)
+
+
+def serve(
+    node: Node,
+    service: Service,
+    answer: Callable[[Any, Any], Any],
+    listen: Callable[[Service, Any], None] = lambda *_: None,
+) -> None:
+    """Offer a service.
+
+    Args:
+        node: who offers it.
+        service: a row of the table.
+        answer: fills in the response and returns it.
+        listen: hears of each response before it goes out.
+    """
+
+    def respond(request: Any, response: Any) -> Any:
+        given = answer(request, response)
+        listen(service, given)
+        return given
+
+    node.create_service(TRIGGER, service.name, respond)
 
 
 def markdown() -> str:

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from df_policy.align import JointReading
 from df_policy.geometry import Pose
 from df_policy.ros_nodes import convert, topics
+from df_policy.ros_nodes.health import Level
 
 TICK_NS = 20_000_000
 STILL_M = 1e-7
@@ -95,7 +96,7 @@ class Robot(Node):
         self.watch = Watch()
         self.now, self.at, self.target = 10**9, HOME.tool, HOME.tool
         self.dead, self.size, self.joints, self.repeat, self.old = set(), (8, 8), 0.0, 1, False
-        self.answer, self.told, self.callers = "", {}, {}
+        self.answer, self.told, self.levels, self.callers = "", {}, {}, {}
         self.outputs = {
             topic: topics.publisher(self, topic)
             for topic in (topics.CLOCK, topics.JOINT_STATES, topics.CURRENT_POSE)
@@ -129,6 +130,7 @@ class Robot(Node):
     def _on_report(self, message):
         for name, (problem, _) in convert.diagnostics_from(message).items():
             self.told[name] = problem
+        self.levels |= {status.name: Level(status.level[0]) for status in message.status}
 
     @property
     def reasons(self):

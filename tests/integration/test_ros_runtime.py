@@ -13,10 +13,12 @@ import pytest
 pytest.importorskip("rclpy")
 
 import counting_planner
+from rclpy.parameter import Parameter
 from ros_bench import HOME, FakeWorld, Robot, Ros, go, report_of
 
 from df_policy.commands import replay
 from df_policy.ros_nodes import convert, node_log, topics
+from df_policy.ros_nodes.node_log import Event
 from df_policy.ros_nodes.planner_start import starter
 from df_policy.ros_nodes.planning import Job, Outcome, Recall, Worker
 from df_policy.ros_nodes.policy_node import PolicyNode
@@ -107,7 +109,23 @@ def test_a_log_holds_all_that_was_seen_and_sent_and_makes_the_plans_again(ros, p
         go(ros, robot, 5)
     go(ros, robot, 30)
     sent = len(robot.targets)
+    assert policy.set_parameters([Parameter("max_state_age_s", value=0.2)])[0].successful
+    ros.call(robot, topics.SAFETY_STOP)
+    policy.trigger_deactivate()
+    policy.trigger_cleanup()
+    policy.trigger_configure()  # writes another log, not this one again
     policy.close()
+    again = path.with_name("drive-2.mcap")
+    assert [found.name for found in path.parent.iterdir()] == [path.name, again.name]
+    assert node_log.about(again)["seed"] == 3
+    asked = [event for _, event in node_log.events(path)]
+    assert asked == [
+        Event("state", "active"),
+        Event("service", "policy/start", "started with seed 3"),
+        Event("parameter", "max_state_age_s", "0.2"),
+        Event("service", "safety/stop", "stopped by safety/stop"),
+        Event("state", "inactive"),
+    ]
     assert node_log.about(path)["seed"] == 3
     assert node_log.about(path)["checkpoint"] == "fruit_swap"
     kinds = [type(record) for record in node_log.records(path)]

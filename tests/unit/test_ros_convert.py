@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -17,6 +18,7 @@ from df_policy.geometry import Pose
 from df_policy.plan import Plan
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import convert
+from df_policy.ros_nodes.health import health
 
 pytestmark = pytest.mark.ros
 
@@ -187,9 +189,25 @@ def test_camera_info_describes_a_pinhole():
 
 
 def test_diagnostics_survive_as_text():
-    message = convert.diagnostics_message(5, "node", "late", {"rate_hz": 49.5})
+    late = health(stale="late")
+    message = convert.diagnostics_message(5, "node", late, {"rate_hz": 49.5})
+    assert message.status[0].level == DiagnosticStatus.STALE
     assert convert.diagnostics_from(message) == {"node": ("late", {"rate_hz": "49.5"})}
-    assert convert.diagnostics_message(5, "node", "", {}).status[0].message == "ok"
+    well = convert.diagnostics_message(5, "node", health(), {}).status[0]
+    assert (well.level, well.message) == (DiagnosticStatus.OK, "ok")
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "reason"),
+    [
+        ({"error": "a", "stale": "b", "warning": "c"}, DiagnosticStatus.ERROR, "a"),
+        ({"error": "", "stale": "b", "warning": "c"}, DiagnosticStatus.STALE, "b"),
+        ({"warning": "c"}, DiagnosticStatus.WARN, "c"),
+    ],
+)
+def test_of_all_that_is_wrong_the_worst_is_told(said, level, reason):
+    status = convert.diagnostics_message(5, "node", health(**said), {}).status[0]
+    assert (status.level, status.message) == (level, reason)
 
 
 def test_the_clock_survives():

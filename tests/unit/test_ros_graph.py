@@ -191,6 +191,14 @@ def test_the_layouts_show_topics_that_there_are():
     rviz = (ROOT / "launch" / "fruit_swap.rviz").read_text()
     shown = set(re.findall(r'"/([a-z_/]+)', foxglove)) | set(re.findall(r"Value: /(\S+)", rviz))
     assert {"plan", "plan_timing", "target_pose", "diagnostics", "joint_states"} <= shown
+    assert "/limits" in foxglove
+    shows = yaml.safe_load(rviz)["Visualization Manager"]["Displays"]
+    latched = {
+        display["Topic"]["Value"]
+        for display in shows
+        if display.get("Topic", {}).get("Durability Policy") == "Transient Local"
+    }
+    assert latched == {f"/{topic.name}" for topic in topics.TOPICS if topic.delivery.latched}
     assert shown <= known
     panels = json.loads(foxglove)
     placed = re.findall(r'"(\w+!\w+)"', json.dumps(panels["layout"]))

@@ -245,6 +245,23 @@ def test_a_successor_that_dies_while_it_is_told_what_was_has_one_too(links):
     assert remembered(plan_of(link)) == 2
 
 
+def test_a_planner_that_dies_again_and_again_without_an_answer_needs_a_person(links):
+    made = iter([in_thread(CountingPlanner), *[DiesAtOnce] * 2, in_thread(CountingPlanner)])
+    link = links(lambda end: next(made)(end))
+    link.hello()
+    link.submit(job(0))
+    plan_of(link)
+    link._running.kill()
+    until(link, lambda _: link.deaths == 1 and link.down)
+    assert link.stuck == ""
+    until(link, lambda _: link.stuck)
+    assert link.deaths == 3
+    until(link, lambda _: not link.down)
+    link.submit(job(1))
+    plan_of(link)
+    assert link.stuck == ""
+
+
 def test_starts_are_tried_ever_less_often_and_an_answer_ends_that(links):
     clock, broken, tries = [0], [False], []
 
