@@ -8,6 +8,7 @@ measured how long the robot still moved and, once the fault is taken back, when 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import signal
@@ -37,19 +38,24 @@ from df_policy.ros_nodes.graph import free_domain, local_environment
 HOLD_NS = 150_000_000
 """From when the first missing message was due to when the brake is on."""
 START_S = 180.0
+HUNG_S = 12.0
+DISK = "the log's disk hangs"
 
 
 class Graph:
     """The node under test, the robot, and whoever joins in."""
 
-    def __init__(self, resources: ExitStack, patience_s: float) -> None:
+    def __init__(self, resources: ExitStack, patience_s: float, *, log: bool = False) -> None:
         self.patience_s = patience_s
         self.domain = free_domain()
         self.folder = Path(resources.enter_context(tempfile.TemporaryDirectory()))
         self.fault = self.folder / "fault"
         self.fault.write_text("")
         self.resources = resources
-        self.node = self.spawn()
+        self.disk = self._disk() if log else None
+        """Takes the node's log, of which no more than a page waits for it."""
+        written = ["-p", f"log:={self.folder / 'log'}"] if log else []
+        self.node = self.spawn(*written)
         self.robot = Robot(self.domain)
         resources.callback(self.robot.close)
 
@@ -68,6 +74,17 @@ class Graph:
         process = subprocess.Popen([sys.executable, str(program), *options], env=environment)
         self.resources.callback(end, process)
         return process
+
+    def _disk(self):
+        path = self.folder / "log"
+        os.mkfifo(path)
+        end_of_pipe = os.open(path, os.O_RDWR)
+        fcntl.fcntl(end_of_pipe, fcntl.F_SETPIPE_SZ, 4096)
+        with (self.folder / "drive.mcap").open("wb") as file:
+            disk = subprocess.Popen(["cat", str(path)], stdout=file)
+        self.resources.callback(os.close, end_of_pipe)
+        self.resources.callback(end, disk)
+        return disk
 
     def planner(self):
         """Process number of the node's planner."""
@@ -167,6 +184,12 @@ def bad_parameter(graph):
         graph.robot.watch.violations.append(f"{name} = -1 was not refused with a reason")
 
 
+def hang_disk(graph):
+    """As a network disk does; long enough for what waits in the node to be more than it keeps."""
+    graph.disk.send_signal(signal.SIGSTOP)
+    graph.run(HUNG_S)
+
+
 def stop(graph):
     graph.robot.trigger(topics.SAFETY_STOP)
 
@@ -189,6 +212,7 @@ FAULTS = (
     Fault("the planner is killed", kill_planner, heals=True),
     Fault("the plan is NaN", say("nan"), lambda g, _: say("")(g), start=True, in_time=False),
     Fault("an invalid parameter", bad_parameter, holds=False),
+    Fault(DISK, hang_disk, lambda g, _: g.disk.send_signal(signal.SIGCONT), holds=False),
     Fault(
         "another sender",
         rival_publisher,
@@ -226,6 +250,8 @@ def carry_out(graph: Graph, fault: Fault, seconds: float) -> Result:
     graph.run(seconds)
     reason = robot.reasons
     held = still and (fault.heals or robot.stands)
+    if not fault.holds:
+        held = not graph.until(lambda: robot.watch.moving, 10.0)
     brake_ns = brake_begun(track[begin:]) if still else None
     hold_ms = None
     if fault.in_time and brake_ns is not None:
@@ -262,6 +288,8 @@ def verdict(fault: Fault, result: Result) -> str:
     """What is wrong with a result; empty if nothing is."""
     if fault.holds and not result.held:
         return "was not held"
+    if result.held and not fault.holds:
+        return "was held for nothing"
     if result.hold_ms is not None and result.hold_ms * 1e6 > HOLD_NS:
         return f"was held after {result.hold_ms:.0f} ms"
     if result.recovered_s is None:
@@ -285,7 +313,8 @@ def campaign(
     order = np.concatenate([rng.permutation(len(faults)) for _ in range(-(-count // len(faults)))])
     results = []
     with ExitStack() as resources:
-        graph = Graph(resources, patience_s)
+        log = any(fault.name == DISK for fault in faults)
+        graph = Graph(resources, patience_s, log=log)
         if not graph.robot.start(START_S) or not graph.until(
             lambda: graph.robot.watch.moving, 30.0
         ):
