@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from df_policy.errors import DfPolicyError
 from df_policy.gate import Gate, Measured
 from df_policy.ros_nodes import missing_ros
+from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.params import autostart, parameter
 
 try:
@@ -140,9 +141,9 @@ class ScriptedNode(ManagedNode[ScriptedNodeConfig]):
 
     def _report(self) -> None:
         values = {"driving": self._script is not None, **self._commands.report()}
-        problem = self._commands.stopped or self._reason
+        state = health(error=self._commands.stopped, warning=self._reason)
         now_ns = self.get_clock().now().nanoseconds
-        message = convert.diagnostics_message(now_ns, self.full_name, problem, values)
+        message = convert.diagnostics_message(now_ns, self.full_name, state, values)
         self._report_out.publish(message)
 
 

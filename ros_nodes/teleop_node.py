@@ -18,6 +18,7 @@ from df_policy.gate import Gate
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import missing_ros
 from df_policy.ros_nodes.described_robot import robot_of
+from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.teleop_config import TeleopNodeConfig, held_device
 from df_policy.teleop.listener import Listener
 from df_policy.teleop.mapping import Hand
@@ -188,8 +189,8 @@ class TeleopNode(ManagedNode[TeleopNodeConfig]):
             "kept": status.kept,
             **self._commands.report(),
         }
-        problem = self._commands.stopped or self._why
-        message = convert.diagnostics_message(self._now_ns, self.full_name, problem, values)
+        state = health(error=self._commands.stopped, warning=self._why)
+        message = convert.diagnostics_message(self._now_ns, self.full_name, state, values)
         self._report_out.publish(message)
 
 
