@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image as ImageMessage
 from df_policy.frames import Image
 from df_policy.hardware.camera import Depth, Intrinsics, jpeg
 from df_policy.ros_nodes import convert, topics
+from df_policy.ros_nodes.delivery import IMAGE
 from df_policy.ros_nodes.topics import Topic
 
 DEPTH = Topic(
@@ -19,7 +20,7 @@ DEPTH = Topic(
     "depth of each pixel of the picture as taken, `16UC1` [mm]",
     "15 Hz",
     "camera_node",
-    topics.IMAGE,
+    IMAGE,
 )
 COMPRESSED = Topic(
     "camera/{camera}/image_raw/compressed",
@@ -27,7 +28,7 @@ COMPRESSED = Topic(
     "the picture as JPEG",
     "15 Hz",
     "camera_node",
-    topics.IMAGE,
+    IMAGE,
 )
 
 

@@ -110,6 +110,7 @@ def test_every_argument_matters_to_some_node(tmp_path):
     changed = {
         "robot": ({}, "franka_sim"),
         "robot_ip": ({"robot": "franka_sim", "robot_ip": "127.1.1.1"}, "127.1.2.3"),
+        "driver": (REAL, "ros2_control"),
         "cameras": (REAL, "front=file:a.avi"),
         "workspace": ({"robot": "franka_sim"}, str(box)),
         "task": ({}, "fruit_cycle"),
