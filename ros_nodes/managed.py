@@ -21,6 +21,7 @@ from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes import convert, topics
 from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.params import declare, on_change
+from df_policy.ros_nodes.running import ENDING
 
 LOG = logging.getLogger(__name__)
 C = TypeVar("C")
@@ -204,6 +205,8 @@ class ManagedNode(LifecycleNode, Generic[C]):
             self.get_logger().error(f"{name}: {error}")
             return _NOT_DONE
         except Exception as error:
+            if ENDING.is_set():
+                raise KeyboardInterrupt from error
             LOG.exception("%s failed", name)
             self._problem = DfPolicyError(f"{name} failed: {type(error).__name__}: {error}")
             self.get_logger().error(str(self._problem))

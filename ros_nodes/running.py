@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -55,6 +56,10 @@ def run_node(
         return 1
 
 
+ENDING = threading.Event()
+"""Whether this process was told to end. Libraries in C make other errors of an interrupt."""
+
+
 class _Told:
     """Whether SIGINT or SIGTERM came; while nothing spins they end what goes on at once.
 
@@ -66,6 +71,7 @@ class _Told:
 
     def __call__(self, _number: int, _frame: object) -> None:
         again, self.yes = self.yes, True
+        ENDING.set()
         if again or not self.spinning:
             raise KeyboardInterrupt
 
@@ -73,6 +79,7 @@ class _Told:
 @contextmanager
 def _signals() -> Iterator[_Told]:
     told = _Told()
+    ENDING.clear()
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, told) for number in numbers}
     try:
