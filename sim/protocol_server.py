@@ -26,10 +26,10 @@ from franky_sim.franka_server import BaseCommand, NonBlockingReceiver
 
 from df_policy.errors import DfPolicyError
 
-REFLEXES = {"joint_reflex": 6, "cartesian_reflex": 7, "communication_constraints_violation": 30}
+REFLEXES = {"joint_reflex": 6, "cartesian_reflex": 7, "communication_constraints_violation": 25}
 """Errors that can be provoked, with their places among the robot's 41.
 
-Source: libfranka, `franka::Errors` and the order of its array.
+Source: libfranka, `franka::Errors` and the order of its array; read off what its client says.
 """
 _ERRORS = 41
 _LOST_TICKS = 20

@@ -27,6 +27,7 @@ from df_policy.hardware.hand_goals import HandSettings
 from df_policy.processes import keeping_priority
 from df_policy.sim.kinematics import forward
 from df_policy.sim.protocol_robot import ProtocolRobot
+from df_policy.sim.protocol_server import REFLEXES
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +112,15 @@ def test_a_reflex_is_told_ends_the_motion_and_is_recovered_from(at_home):
         at_home.step(moved(near, [0.0, -0.02 * step, 0.0]))
     assert at_home.session.active
     assert at_home.read().tool.position_m[1] < near.tool.position_m[1] - 0.01
+
+
+@pytest.mark.parametrize("error", sorted(REFLEXES))
+def test_the_client_calls_an_error_by_the_name_that_it_was_provoked_by(at_home, error):
+    with at_home.bench.running():
+        at_home.bench.robot.reflex(error)
+        wait_for(lambda: at_home.arm.read().fault)
+        assert at_home.arm.read().fault.endswith(f": {error}")
+        assert at_home.arm.recover().fault == ""
 
 
 class Unplanned:
