@@ -13,13 +13,11 @@ import numpy as np
 
 from df_policy.align import JointReading
 from df_policy.errors import DfPolicyError
-from df_policy.gate import Measured
 from df_policy.geometry import Pose
 from df_policy.hardware.arm import ArmState
-from df_policy.hardware.feed_forward import FeedForward
 from df_policy.hardware.robot_clock import RobotClock
 from df_policy.ros_nodes import missing_ros
-from df_policy.ros_nodes.arm_session import ArmSession
+from df_policy.ros_nodes.arm_drive import ArmDrive
 from df_policy.ros_nodes.franka_config import FrankaNodeConfig, drivers
 from df_policy.ros_nodes.health import health
 from df_policy.ros_nodes.monitor import Pace, Spread
@@ -58,11 +56,10 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._arm, self._hand = drivers(self.config, self)
         self._state = self._arm.connect()
         self._hand.connect()
-        self._session = ArmSession(self._spec, self.config.silence_s)
-        self._feed, self._robot_clock = FeedForward(), RobotClock()
+        self._drive = ArmDrive(self._arm, self._spec, self.config.silence_s, self.config.ahead_s)
+        self._session, self._robot_clock = self._drive.session, RobotClock()
         self._pace, self._error_mm, self._read_ms = Pace(), Spread(), Spread()
         self._target: Pose | None = None
-        self._was_driven = False
         self._publish_to()
         self._timer = self.ticker(1.0 / self.config.rate_hz, self._tick)
         self._report_timer = self.steady_ticker(1.0, self._report)
@@ -116,7 +113,7 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         if self._state.fault:
             self._stop_for(self._state.fault)
         elif self.active:
-            self._drive(stamp_ns)
+            self._obey(stamp_ns)
 
     def _stamp_ns(self, state: ArmState) -> int:
         """When the state was, by the clock of the graph."""
@@ -130,32 +127,27 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         self._joints_out.publish(convert.joint_message(stamp_ns, reading, self._spec))
         self._pose_out.publish(convert.pose_message(stamp_ns, state.tool))
 
-    def _drive(self, stamp_ns: int) -> None:
-        state, hand = self._state, self._hand.read()
-        measured = Measured(stamp_ns, state.tool, state.q_rad, state.dq_rad_s)
+    def _obey(self, stamp_ns: int) -> None:
         why = rivals(self, allowed=1)
-        cleared = self._session.tick(stamp_ns, measured, hand.opening_m, why)
-        if cleared is None:
-            if self._was_driven:
-                self._halt()
-            return
-        if self._target is not None:
-            far_m = np.linalg.norm(state.tool.position_m - self._target.position_m)
-            self._error_mm.add(1e3 * float(far_m))
-        self._target, self._was_driven = cleared.target.tool, True
-        moving = self._feed.move(stamp_ns, cleared.target.tool).after(self.config.ahead_s)
-        self._hand.want(cleared.target.gripper_m)
+        before, self._target = self._target, None
         try:
-            self._arm.follow(moving, state)
+            cleared = self._drive.tick(stamp_ns, self._state, self._hand.read().opening_m, why)
         except DfPolicyError as error:
             self._stop_for(str(error))
+            return
+        if cleared is None:
+            return
+        self._hand.want(cleared.target.gripper_m)
+        if before is not None:
+            far_m = np.linalg.norm(self._state.tool.position_m - before.position_m)
+            self._error_mm.add(1e3 * float(far_m))
+        self._target = cleared.target.tool
 
     def _halt(self) -> None:
         """Nobody drives any more."""
-        self._was_driven, self._target = False, None
-        self._feed.clear()
+        self._target = None
         try:
-            self._arm.halt()
+            self._drive.halt()
         except DfPolicyError as error:
             self._stop_for(str(error))
 
@@ -164,8 +156,8 @@ class FrankaNode(ManagedNode[FrankaNodeConfig]):
         if not self._session.blocked:
             self.get_logger().error(f"stopped: {reason}; then call {hardware_topics.RECOVER.name}")
         self._session.block(reason)
-        self._was_driven, self._target = False, None
-        self._feed.clear()
+        self._target = None
+        self._drive.forget()
 
     def _on_recover(self, _request: Any, response: Any) -> Any:
         before = self._session.blocked

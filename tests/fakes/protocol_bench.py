@@ -9,14 +9,12 @@ import threading
 import numpy as np
 
 from df_policy.frames import Observation
-from df_policy.gate import Measured
 from df_policy.hardware.arm import LostRobotError
-from df_policy.hardware.feed_forward import FeedForward
 from df_policy.hardware.franky_arm import ArmSettings, FrankyArm
 from df_policy.hardware.franky_hand import FrankyHand
 from df_policy.hardware.hand_goals import HandSettings
 from df_policy.robot import RobotSpec
-from df_policy.ros_nodes.arm_session import ArmSession
+from df_policy.ros_nodes.arm_drive import ArmDrive
 from df_policy.ros_nodes.hardware_graph import free_address
 from df_policy.sim.protocol_robot import ProtocolRobot
 from df_policy.sim.tasks.fruit_swap import FRUIT_SWAP
@@ -87,8 +85,9 @@ class DrivenEnvironment:
             self.arm.connect()
             self.hand = FrankyHand(HandSettings(bench.address))
             self.hand.connect()
-        self.session, self.feed = ArmSession(SPEC, 0.25), FeedForward()
-        self.errors_mm, self.reasons, self._driven = [], [], False
+        self.following = ArmDrive(self.arm, SPEC, 0.25)
+        self.session = self.following.session
+        self.errors_mm, self.reasons = [], []
 
     @property
     def spec(self):
@@ -102,7 +101,7 @@ class DrivenEnvironment:
         self.idle()
         self.bench.robot.reset(seed)
         self.session.release()
-        self.feed.clear()
+        self.following.forget()
         self.hand.want(0.08)
         self.idle()
         self._sent = self.world.home
@@ -143,18 +142,13 @@ class DrivenEnvironment:
         if wanted is not None:
             self.session.gripper(wanted.gripper_m)
             self.session.pose(now_ns, wanted.tool)
-        measured = Measured(now_ns, state.tool, state.q_rad, state.dq_rad_s)
         if state.fault:
             self.session.block(state.fault)
-        cleared = self.session.tick(now_ns, measured, self.hand.read().opening_m)
+        cleared = self.following.tick(now_ns, state, self.hand.read().opening_m)
         if cleared is not None:
             if cleared.reason:
                 self.reasons.append(cleared.reason)
             self.hand.want(cleared.target.gripper_m)
-            self.arm.follow(self.feed.move(now_ns, cleared.target.tool), state)
-        elif self._driven:
-            self.arm.halt()
-        self._driven = cleared is not None
         return cleared
 
     def step(self, action):

@@ -54,17 +54,22 @@ def test_drivers_are_told_what_a_gate_cleared():
     def an_arm(node):
         return "_arm" in ast.unparse(node.func)
 
-    assert files_that_call("follow", an_arm) == {"ros_nodes/franka_node.py"}
-    drive = next(
-        node
-        for node in ast.walk(SOURCES["ros_nodes/franka_node.py"])
-        if isinstance(node, ast.FunctionDef) and node.name == "_drive"
-    )
-    told = [node for node in ast.walk(drive) if isinstance(node, ast.Call)]
-    told = [ast.unparse(node) for node in told if called(node) in ("follow", "move", "want")]
+    drive, node = "ros_nodes/arm_drive.py", "ros_nodes/franka_node.py"
+    assert files_that_call("follow", an_arm) == {drive}
     moving = "self._feed.move(stamp_ns, cleared.target.tool)"
-    want = "self._hand.want(cleared.target.gripper_m)"
-    assert sorted(told) == sorted(["self._arm.follow(moving, state)", moving, want])
+    assert told_in(drive, "tick") == ["self._arm.follow(moving, state)", moving]
+    assert told_in(node, "_obey") == ["self._hand.want(cleared.target.gripper_m)"]
+
+
+def told_in(path, name):
+    """The calls of a function that move something, sorted."""
+    (body,) = (
+        node
+        for node in ast.walk(SOURCES[path])
+        if isinstance(node, ast.FunctionDef) and node.name == name
+    )
+    calls = [node for node in ast.walk(body) if isinstance(node, ast.Call)]
+    return sorted(ast.unparse(one) for one in calls if called(one) in ("follow", "move", "want"))
 
 
 def test_worlds_are_advanced_by_what_was_cleared():
