@@ -24,7 +24,7 @@ COMMANDS = {
     "benchmark": "reproduce a task's whole table, from recordings to plots",
     "bringup": "start the ROS 2 nodes that drive a robot, or record it",
     "preflight": "look at a real robot, its cameras and this machine before anything moves",
-    "calibrate": "find where cameras are, and teach where the tool may be",
+    "calibrate": "find where cameras are, where the tool may be, and how the robot moves",
     "latency": "measure the chain from image to target over ROS 2, on this machine",
     "replay": "make the plans of a policy_node's log once more, bit for bit",
     "ship": "put a run's checkpoint among the shipped weights",

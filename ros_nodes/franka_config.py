@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from df_policy.errors import DfPolicyError, nearest
-from df_policy.hardware import workspace
+from df_policy.hardware import hand_range, workspace
 from df_policy.hardware.arm import ArmDriver, HandDriver
 from df_policy.hardware.hand_goals import HandSettings
+from df_policy.hardware.hand_range import HandRange, RangedHand
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes.params import autostart, parameter
 
@@ -48,6 +49,7 @@ class FrankaNodeConfig:
     gripper_speed_m_s: float = parameter(0.1, "of the opening")
     gripper_homing: bool = parameter(False, "find the fingers' end stops at the start: they move")
     workspace: str = parameter("", "JSON file of `calibrate workspace`: where the tool may be")
+    gripper_range: str = parameter("", "JSON file of `calibrate gripper`: how far the hand opens")
     autostart: bool = autostart()
 
     def __post_init__(self) -> None:
@@ -85,14 +87,26 @@ class FrankaNodeConfig:
         box = workspace.read(Path(self.workspace))
         return replace(spec, workspace_m=(box.low_m, box.high_m))
 
+    @property
+    def hand(self) -> HandRange | None:
+        """How far the hand opens, if it was measured.
+
+        Raises:
+            DfPolicyError: if that cannot be read.
+        """
+        return hand_range.read(Path(self.gripper_range)) if self.gripper_range else None
+
 
 Drivers = tuple[ArmDriver, HandDriver]
 
 
 def _hand_settings(config: FrankaNodeConfig) -> HandSettings:
+    below_m = config.grasp_below_m
+    if real := config.hand:
+        below_m = real.opening_m(below_m, config.spec.gripper_range_m)
     return HandSettings(
         config.robot_ip,
-        grasp_below_m=config.grasp_below_m,
+        grasp_below_m=below_m,
         force_n=config.grasp_force_n,
         speed_m_s=config.gripper_speed_m_s,
         homing=config.gripper_homing,
@@ -173,4 +187,6 @@ def drivers(config: FrankaNodeConfig, node: Any = None) -> Drivers:
     if config.driver not in DRIVERS:
         hint = nearest(config.driver, DRIVERS) or f"; there are: {', '.join(DRIVERS)}"
         raise DfPolicyError(f"expected a known driver, got {config.driver!r}{hint}")
-    return DRIVERS[config.driver](config, node)
+    arm, hand = DRIVERS[config.driver](config, node)
+    real = config.hand
+    return arm, RangedHand(hand, config.spec.gripper_range_m, real) if real else hand

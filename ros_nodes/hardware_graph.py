@@ -45,6 +45,8 @@ def robot_nodes(arguments: RobotArguments) -> tuple[NodeSpec, ...]:
             "real_time": not simulated,
             "wait_s": 30.0 if simulated else 0.0,
             "workspace": absolute(arguments.workspace),
+            "gripper_range": absolute(arguments.gripper_range),
+            "ahead_s": arguments.ahead_s,
             "use_sim_time": simulated,
         },
         arguments.namespace,

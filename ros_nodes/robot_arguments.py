@@ -25,6 +25,8 @@ class RobotArguments:
     driver: str = parameter("franky", "what speaks to a real robot; see the franka_node's")
     cameras: str = parameter("", "of a real robot: front=realsense:SERIAL,wrist=v4l:DEVICE")
     workspace: str = parameter("", "of a real robot: JSON file of `calibrate workspace`")
+    gripper_range: str = parameter("", "of a real robot: JSON file of `calibrate gripper`")
+    ahead_s: float = parameter(0.0, "of a real robot: its lag, as `calibrate latency` tells it")
     task: str = parameter("fruit_swap", "what is to be done")
     episodes: int = parameter(5, "how many episodes to run")
     rate: float = parameter(50.0, "targets per second")

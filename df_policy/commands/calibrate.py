@@ -1,4 +1,4 @@
-"""`python -m df_policy calibrate`: find where a camera is, and teach where the tool may be."""
+"""`python -m df_policy calibrate`: where cameras are, where the tool may be, how it moves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import select
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from df_policy.commands import calibrate_motion
 from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 from df_policy.files import check_writable, write_text
@@ -24,6 +25,10 @@ def main(argv: list[str]) -> int:
     given = _parser().parse_args(argv)
     if given.step == "workspace":
         return _teach_workspace(given)
+    if given.step == "gripper":
+        return calibrate_motion.measure_gripper(given)
+    if given.step == "latency":
+        return calibrate_motion.measure_latency(given)
     if given.step == "board":
         return _print_board(_board(given), Path(given.out))
     if given.step == "views":
@@ -133,7 +138,7 @@ def _teach_workspace(given: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Options(prog="python -m df_policy calibrate", description=__doc__)
     steps = parser.add_subparsers(
-        dest="step", required=True, metavar="board|views|solve|workspace"
+        dest="step", required=True, metavar="board|views|solve|workspace|gripper|latency"
     )
     board = steps.add_parser("board", help="write a board to be printed")
     board.add_argument("--out", default="board.png", help="a .png file")
@@ -156,4 +161,33 @@ def _parser() -> argparse.ArgumentParser:
         "--margin-mm", type=float, default=10.0, help="how far inside of your way the walls are"
     )
     taught.add_argument("--out", default="workspace.json", help="a .json file for the box")
+    _add_motion(steps)
     return parser
+
+
+def _add_motion(steps: Any) -> None:
+    """The steps in which the robot moves by itself."""
+    hand = steps.add_parser("gripper", help="measure how far and fast the hand opens and closes")
+    hand.add_argument(
+        "--homing",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="find the end stops first, which its openings are counted from (default: yes)",
+    )
+    lag = steps.add_parser("latency", help="measure how late the arm is where it shall be")
+    lag.add_argument("--travel-mm", type=float, default=20.0, help="sideways, and back")
+    lag.add_argument("--workspace", default="", help="JSON file of `calibrate workspace`")
+    lag.add_argument(
+        "--ahead-s", type=float, default=0.0, help="as the driver's `ahead_s`, to try it"
+    )
+    lag.add_argument(
+        "--real-time",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether a real-time kernel is needed (default: yes)",
+    )
+    for step, times in ((hand, 3), (lag, 5)):
+        name = step.prog.split()[-1]
+        step.add_argument("--robot-ip", required=True, help="address of the robot's control")
+        step.add_argument("--times", type=int, default=times, help="how often")
+        step.add_argument("--out", default=f"{name}.json", help="a .json file for what is found")

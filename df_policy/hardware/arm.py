@@ -127,6 +127,8 @@ class HandState:
     holds: bool
     """Whether its last grasp ended on something."""
     fault: str = ""
+    hand_ns: int = 0
+    """When it was so, by the hand's own clock; 0 where it tells no times."""
 
 
 @runtime_checkable

@@ -7,7 +7,9 @@ whose end nobody wishes for any more.
 
 from __future__ import annotations
 
+import math
 import threading
+from dataclasses import replace
 from typing import Any
 
 from df_policy.errors import DfPolicyError
@@ -35,6 +37,7 @@ class FrankyHand:
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._state = HandState(0.0, False)
+        self._widest_m = math.inf
 
     def connect(self) -> HandState:
         """Reach the hand; see the protocol."""
@@ -129,7 +132,7 @@ class FrankyHand:
             # Whatever its size, what is held is held: the widest tolerance.
             self._gripper.grasp(0.0, chosen.speed_m_s, chosen.force_n, 0.0, 0.08)
         else:
-            self._gripper.move(goal.opening_m, chosen.speed_m_s)
+            self._gripper.move(min(goal.opening_m, self._widest_m), chosen.speed_m_s)
         self._say("")
 
     def _stop(self) -> None:
@@ -140,10 +143,13 @@ class FrankyHand:
 
     def _look(self, fault: str) -> HandState:
         state = self._gripper.state
-        return HandState(float(state.width), bool(state.is_grasped), fault)
+        # As its homing found it, 0 without one; a move beyond is refused.
+        self._widest_m = float(state.max_width) or math.inf
+        stamp_ns = round(1e9 * state.time.to_sec())
+        return HandState(float(state.width), bool(state.is_grasped), fault, stamp_ns)
 
     def _say(self, fault: str) -> None:
-        self._state = HandState(self._state.opening_m, self._state.holds, fault)
+        self._state = replace(self._state, fault=fault)
 
 
 def _line(error: Exception) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from df_policy.errors import DfPolicyError
 from df_policy.files import write_text
 from df_policy.geometry import Vector
+from df_policy.hardware.result_file import read_result
 
 Corner = tuple[float, float, float]
 
@@ -19,7 +20,6 @@ _LEAST_M = 0.05
 """Of each side: in a smaller box no arm can work, and nobody meant it."""
 _FARTHEST_M = 2.0
 """From the base: no arm that is driven here reaches as far."""
-_LARGEST_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,9 @@ def read(path: Path) -> Workspace:
     Raises:
         DfPolicyError: if there is no such file, or it holds no box.
     """
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise ValueError("it is too large")
-        values = json.loads(path.read_text("utf-8"))
-        return Workspace(_corner(values["low_m"]), _corner(values["high_m"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DfPolicyError(
-            f"expected a workspace in {path}, got {error!r}; make one with "
-            "`python -m df_policy calibrate workspace`"
-        ) from error
+    return read_result(
+        path, "workspace", lambda said: Workspace(_corner(said["low_m"]), _corner(said["high_m"]))
+    )
 
 
 def _corner(values: Iterable[float]) -> Corner:

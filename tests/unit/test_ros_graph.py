@@ -77,6 +77,8 @@ def test_every_argument_matters_to_some_node():
             "robot_ip": {"robot": "franka_sim", "robot_ip": "127.9.9.9"},
             "cameras": {"robot": "franka", "robot_ip": "127.9.9.9"},
             "workspace": {"robot": "franka", "robot_ip": "127.9.9.9"},
+            "gripper_range": {"robot": "franka", "robot_ip": "127.9.9.9"},
+            "ahead_s": {"robot": "franka", "robot_ip": "127.9.9.9"},
             "driver": {"robot": "franka", "robot_ip": "127.9.9.9"},
         }.get(entry.name, {})
         given = base | {entry.name: changed}

@@ -113,6 +113,8 @@ def test_every_argument_matters_to_some_node(tmp_path):
         "driver": (REAL, "ros2_control"),
         "cameras": (REAL, "front=file:a.avi"),
         "workspace": ({"robot": "franka_sim"}, str(box)),
+        "gripper_range": ({"robot": "franka_sim"}, "gripper.json"),
+        "ahead_s": ({"robot": "franka_sim"}, 0.02),
         "task": ({}, "fruit_cycle"),
         "episodes": ({}, 6),
         "rate": ({"device": "policy"}, 25.0),
