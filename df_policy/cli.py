@@ -25,6 +25,7 @@ COMMANDS = {
     "bringup": "start the ROS 2 nodes that drive a robot, or record it",
     "preflight": "look at a real robot, its cameras and this machine before anything moves",
     "calibrate": "find where cameras are, where the tool may be, and how the robot moves",
+    "figures": "draw the figures of the hardware guide, from the simulator",
     "latency": "measure the chain from image to target over ROS 2, on this machine",
     "replay": "make the plans of a policy_node's log once more, bit for bit",
     "ship": "put a run's checkpoint among the shipped weights",

@@ -41,6 +41,18 @@ _ANGULAR_DAMPING = 2e-4
 
 def task_model(inventory: Inventory, dt_s: float = 0.002) -> mujoco.MjModel:
     """Robot, table, places, fruits, cameras: all that a task needs, with physics step `dt_s`."""
+    spec = task_spec(inventory)
+    spec.option.timestep = dt_s
+    model = spec.compile()
+    for fruit in inventory.fruits:
+        start = int(model.joint(fruit).dofadr[0])
+        model.dof_damping[start : start + 3] = _LINEAR_DAMPING
+        model.dof_damping[start + 3 : start + 6] = _ANGULAR_DAMPING
+    return model
+
+
+def task_spec(inventory: Inventory) -> mujoco.MjSpec:
+    """The same before it is compiled, for who puts more into it."""
     spec = mujoco.MjSpec.from_string(_table_xml(inventory))
     robot = _robot_spec()
     _let_only_pads_collide(robot)
@@ -53,13 +65,7 @@ def task_model(inventory: Inventory, dt_s: float = 0.002) -> mujoco.MjModel:
     _add_wrist_camera(hand)
     _add_distractor(spec.worldbody)
     add_textures(spec)
-    spec.option.timestep = dt_s
-    model = spec.compile()
-    for fruit in inventory.fruits:
-        start = int(model.joint(fruit).dofadr[0])
-        model.dof_damping[start : start + 3] = _LINEAR_DAMPING
-        model.dof_damping[start + 3 : start + 6] = _ANGULAR_DAMPING
-    return model
+    return spec
 
 
 def place_name(place: int) -> str:

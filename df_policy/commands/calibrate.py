@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from df_policy.commands import calibrate_motion
 from df_policy.commands.options import Options
 from df_policy.errors import DfPolicyError
 from df_policy.files import check_writable, write_text
@@ -25,10 +24,14 @@ def main(argv: list[str]) -> int:
     given = _parser().parse_args(argv)
     if given.step == "workspace":
         return _teach_workspace(given)
-    if given.step == "gripper":
-        return calibrate_motion.measure_gripper(given)
-    if given.step == "latency":
-        return calibrate_motion.measure_latency(given)
+    if given.step in ("gripper", "latency"):
+        from df_policy.commands import calibrate_motion
+
+        measures = {
+            "gripper": calibrate_motion.measure_gripper,
+            "latency": calibrate_motion.measure_latency,
+        }
+        return measures[given.step](given)
     if given.step == "board":
         return _print_board(_board(given), Path(given.out))
     if given.step == "views":

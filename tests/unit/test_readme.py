@@ -12,6 +12,12 @@ from df_policy.teleop import record
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md"] + [
+    page
+    for folder in ("df_policy", "sim", "teleop", "data", "ros_nodes")
+    for page in sorted((ROOT / folder).rglob("README.md"))
+    if not any(parent.is_symlink() for parent in page.parents)
+]
 BLOCKS = README.replace("\\\n", " ").split("```")[1::2]
 """What stands between fences; one that names a language begins with it."""
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("python ")]
@@ -55,13 +61,13 @@ def test_every_file_of_the_map_is_there():
             assert (folder / name).exists(), line
 
 
-def test_every_link_leads_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
         file, _, heading = target.partition("#")
-        assert (ROOT / file).exists(), target
-        titles = (
-            re.findall(r"^#+ (.+)$", (ROOT / file).read_text(), re.MULTILINE) if heading else []
-        )
+        found = page.parent / file if file else page
+        assert found.exists(), target
+        titles = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE) if heading else []
         assert not heading or heading in [title.lower().replace(" ", "-") for title in titles]
 
 
