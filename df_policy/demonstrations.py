@@ -139,7 +139,7 @@ class JoinedImages:
 
 
 def join(parts: Sequence[Demonstrations], weights: Sequence[float] = ()) -> Demonstrations:
-    """Several recordings as one.
+    """Several recordings as one; the limits are those of the robot of the first.
 
     Args:
         parts: the recordings.
@@ -157,7 +157,7 @@ def join(parts: Sequence[Demonstrations], weights: Sequence[float] = ()) -> Demo
     if len(parts) == 1:
         return first
     for other in parts[1:]:
-        if other.spec != first.spec:
+        if not first.spec.agrees_with(other.spec):
             raise DfPolicyError(
                 f"expected recordings of one robot, got {first.spec} and {other.spec}; "
                 "train on those that agree"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from df_policy.config import EncoderConfig
+from df_policy.grips import CELLS
 
 
 def as_input(
@@ -113,11 +115,11 @@ def decoders_for(cameras: Mapping[str, tuple[int, int]], config: EncoderConfig) 
 
 
 class EncoderTask(nn.Module):
-    """All cameras' encoders with the heads that train them: reconstruct, and imitate.
+    """All cameras' encoders with the heads that train them: reconstruct, imitate, foretell.
 
     Reconstruction alone spends the latent on the big robot and forgets the small fruit; pixels
     that differ from the camera's mean image therefore weigh more, and the latents must also tell
-    the demonstrator's next actions.
+    the demonstrator's next actions, and where the gripper closes and opens next.
     """
 
     def __init__(
@@ -125,22 +127,20 @@ class EncoderTask(nn.Module):
         cameras: Mapping[str, tuple[int, int]],
         proprioception: int,
         action_numbers: int,
+        grips: int,
         config: EncoderConfig,
     ) -> None:
-        """Encoders for `cameras` and heads for `action_numbers` numbers of next actions."""
+        """Encoders, and heads for `action_numbers` numbers of next actions and `grips` places."""
         super().__init__()
         sizes = dict(sorted(cameras.items()))
         self.encoders = nn.ModuleDict(
             {name: ImageEncoder(h, w, config) for name, (h, w) in sizes.items()}
         )
         self.decoders = decoders_for(sizes, config)
-        self.imitate = nn.Sequential(
-            nn.Linear(len(sizes) * config.latent + proprioception, 256),
-            nn.SiLU(),
-            nn.Linear(256, 256),
-            nn.SiLU(),
-            nn.Linear(256, action_numbers),
-        )
+        known = len(sizes) * config.latent + proprioception
+        self.imitate = _head(known, action_numbers)
+        self.foretell = _head(known, grips * CELLS**2)
+        self._grips = grips
 
     def loss(
         self,
@@ -149,9 +149,12 @@ class EncoderTask(nn.Module):
         mean_images: Mapping[str, Float[Tensor, "1 3 half_h half_w"]],
         proprioception: Float[Tensor, "b p"],
         actions: Float[Tensor, "b n"],
+        grips: Float[Tensor, "b k cells"],
         salience: float,
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Reconstruction error (weighted by salience) and imitation error, each a mean square.
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Errors of reconstruction (weighted by salience), imitation and foretelling.
+
+        The first two are mean squares, the last is a cross entropy by the logarithm of all cells.
 
         Args:
             images: what the encoders see.
@@ -159,6 +162,7 @@ class EncoderTask(nn.Module):
             mean_images: of each camera, at half size.
             proprioception: normalised.
             actions: the next ones, normalised.
+            grips: where the next ones are, see `grips.NextGrips`.
             salience: extra weight of pixels unlike the mean image.
         """
         latents, errors = [], []
@@ -169,5 +173,14 @@ class EncoderTask(nn.Module):
             weight = 1.0 + salience * (unusual / 0.2).clamp(max=1.0)
             errors.append((weight * (self.decoders[name](latent).float() - target) ** 2).mean())
             latents.append(latent)
-        told = self.imitate(torch.cat([*latents, proprioception], dim=-1))
-        return torch.stack(errors).mean(), nn.functional.mse_loss(told.float(), actions)
+        known = torch.cat([*latents, proprioception], dim=-1)
+        imitation = nn.functional.mse_loss(self.imitate(known).float(), actions)
+        chances = self.foretell(known).float().unflatten(-1, (self._grips, -1)).log_softmax(-1)
+        foretelling = -(grips * chances).sum(-1).mean() / math.log(CELLS**2)
+        rebuilt = torch.stack(errors).mean()
+        return {"reconstruction": rebuilt, "imitation": imitation, "foretelling": foretelling}
+
+
+def _head(known: int, told: int) -> nn.Sequential:
+    layers = nn.Linear(known, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU()
+    return nn.Sequential(*layers, nn.Linear(256, told))

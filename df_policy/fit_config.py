@@ -31,7 +31,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class EncoderFitConfig(FitConfig):
-    """The encoder learns to reconstruct and to imitate; it is frozen afterwards."""
+    """The encoder learns to reconstruct, to imitate and to foretell; it is frozen afterwards."""
 
     steps: int = 4000
     batch: int = 96
@@ -40,6 +40,9 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
+    foretell: int = 4
+    """Next changes of the gripper that the latent must tell the place of; see `grips`."""
+    foretelling_weight: float = 1.0
     augment: float = 0.6
     """Share of images changed in light, colour and place, or partly covered; see `augment`."""
 
@@ -47,6 +50,7 @@ class EncoderFitConfig(FitConfig):
         """Raises DfPolicyError for a value out of its range."""
         super().__post_init__()
         need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
+        need(self.foretell > 0, "encoder_fit.foretell above 0", self.foretell)
         need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
 
 

@@ -102,6 +102,11 @@ class RobotSpec:
         known["max_joint_speed_rad_s"] = tuple(float(speed) for speed in speeds)
         return cls(**known)
 
+    def agrees_with(self, other: RobotSpec) -> bool:
+        """Whether what one recorded means the same to the other; limits may differ."""
+        names = ("name", "joint_names", "cameras", "action_rate_hz", "gripper_range_m")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     @property
     def period_ns(self) -> int:
         """Time between two actions."""

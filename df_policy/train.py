@@ -27,6 +27,7 @@ from df_policy.encoder import EncoderTask, InputMemory
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
 from df_policy.fit_config import FitConfig
+from df_policy.grips import NextGrips
 from df_policy.held_out import foretold, held_out_error, uncertainty, usual_unexplained
 from df_policy.imagination import Imagination
 from df_policy.loss import sequence_loss
@@ -153,7 +154,8 @@ class Training:
         torch.manual_seed(self.config.run.seed)
         numbers = config.imitate * self.action_norm.width
         width = self.proprioception_norm.width
-        task = EncoderTask(spec.cameras, width, numbers, self.config.encoder)
+        task = EncoderTask(spec.cameras, width, numbers, config.foretell, self.config.encoder)
+        grips = NextGrips.of(self.train_part, config.foretell)
         seen, told = self.proprioception_norm(self.proprioception), self.action_norm(self.actions)
         frames = self.frames
         ends = np.repeat(self.train_part.ends, self.train_part.ends - self.train_part.starts)
@@ -174,11 +176,13 @@ class Training:
                 for camera, image in images.items()
             }
             known = seen[torch.from_numpy(rows)]
-            rebuilt, imitated = module.loss(
-                changed, images, mean_images, known, actions, config.salience
+            places = grips.on_grid(rows).to(self.device)
+            losses = module.loss(
+                changed, images, mean_images, known, actions, places, config.salience
             )
-            total = config.reconstruction_weight * rebuilt + imitated
-            return {"loss": total, "reconstruction": rebuilt, "imitation": imitated}
+            total = config.reconstruction_weight * losses["reconstruction"] + losses["imitation"]
+            total = total + config.foretelling_weight * losses["foretelling"]
+            return {"loss": total} | losses
 
         fit = self._fit("encoder", task, loss, config, lambda _: None)
         return fit.averaged().requires_grad_(False)

@@ -144,6 +144,14 @@ def test_recordings_of_two_robots_are_not_joined():
         join([one, other])
 
 
+def test_recordings_of_one_robot_within_other_limits_are_joined_within_the_first_ones():
+    one = demonstrations(2)
+    spec = dataclasses.replace(one.spec, max_acceleration_m_s2=80.0, max_speed_m_s=2.0)
+    other = dataclasses.replace(one, spec=spec)
+    assert join([one, other]).spec == one.spec
+    assert join([other, one]).spec == spec
+
+
 @given(
     sizes=st.lists(st.integers(2, 9), min_size=1, max_size=4),
     weights=st.lists(st.floats(0.1, 10.0), min_size=4, max_size=4),

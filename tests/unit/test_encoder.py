@@ -1,10 +1,11 @@
-"""The encoder task learns what its two losses ask for."""
+"""The encoder task learns what its losses ask for."""
 
 import pytest
 import torch
 
 from df_policy.config import EncoderConfig
 from df_policy.encoder import EncoderTask, ImageEncoder, InputMemory, as_input
+from df_policy.grips import CELLS
 
 CONFIG = EncoderConfig(latent=8, channels=(8, 8, 8))
 
@@ -33,39 +34,41 @@ def test_a_latent_has_its_width_and_the_size_must_fit():
         ImageEncoder(30, 48, CONFIG)
 
 
-def test_both_losses_fall_on_a_fixed_batch():
+def task_for(proprioception, action_numbers, grips):
     torch.manual_seed(0)
-    task = EncoderTask({"front": (16, 16)}, proprioception=2, action_numbers=4, config=CONFIG)
+    return EncoderTask({"front": (16, 16)}, proprioception, action_numbers, grips, CONFIG)
+
+
+def test_all_losses_fall_on_a_fixed_batch():
+    task = task_for(proprioception=2, action_numbers=4, grips=3)
     images = {"front": torch.rand(12, 3, 16, 16) - 0.5}
     mean = {"front": torch.nn.functional.avg_pool2d(images["front"].mean(0, keepdim=True), 2)}
     seen, told = torch.randn(12, 2), torch.randn(12, 4)
+    grips = torch.nn.functional.one_hot(torch.randint(CELLS**2, (12, 3)), CELLS**2).float()
     optimizer = torch.optim.Adam(task.parameters(), 3e-3)
     history = []
     for _ in range(80):
-        losses = task.loss(images, images, mean, seen, told, salience=6.0)
+        losses = task.loss(images, images, mean, seen, told, grips, salience=6.0)
         optimizer.zero_grad()
-        sum(losses).backward()
+        sum(losses.values()).backward()
         optimizer.step()
-        history.append([value.item() for value in losses])
-    assert history[-1][0] < 0.7 * history[0][0]
-    assert history[-1][1] < 0.3 * history[0][1]
+        history.append({name: value.item() for name, value in losses.items()})
+    assert history[0]["foretelling"] == pytest.approx(1.0, abs=0.05)
+    for name, share in (("reconstruction", 0.7), ("imitation", 0.3), ("foretelling", 0.3)):
+        assert history[-1][name] < share * history[0][name]
 
 
 def test_salience_makes_unusual_pixels_count_more():
-    torch.manual_seed(0)
-    task = EncoderTask({"front": (16, 16)}, proprioception=1, action_numbers=1, config=CONFIG)
+    task = task_for(proprioception=1, action_numbers=1, grips=1)
     plain = torch.zeros(4, 3, 16, 16)
     odd = plain.clone()
     odd[..., :4, :4] = 0.5
     mean = {"front": torch.zeros(1, 3, 8, 8)}
-    rest = (torch.zeros(4, 1), torch.zeros(4, 1))
+    rest = (torch.zeros(4, 1), torch.zeros(4, 1), torch.zeros(4, 1, CELLS**2))
 
     def error(images, salience):
-        return float(
-            task.loss({"front": images}, {"front": images}, mean, *rest, salience=salience)[
-                0
-            ].detach()
-        )
+        losses = task.loss({"front": images}, {"front": images}, mean, *rest, salience=salience)
+        return float(losses["reconstruction"].detach())
 
     assert error(odd, 6.0) > error(odd, 0.0)
     assert error(plain, 6.0) == error(plain, 0.0)
