@@ -16,17 +16,20 @@ _COVER = (0.1, 0.4)
 Images = Float[Tensor, "b 3 height width"]
 
 
-def augment(images: Images, share: float, generator: torch.Generator) -> Images:
+def augment(
+    images: Images, share: float, generator: torch.Generator, relight: float = 1.0
+) -> Images:
     """`share` of the images changed, by light and colour, place and a patch, each at random.
 
     Args:
         images: in [-0.5, 0.5].
         share: of images that are changed.
         generator: all randomness.
+        relight: how much light and colours change.
     """
     if share == 0.0:
         return images
-    changed = _cover(_shift(_relight(images, generator), generator), generator)
+    changed = _cover(_shift(_relight(images, relight, generator), generator), generator)
     picked = _uniform(images, 1, generator) < share
     return torch.where(picked, changed, images)
 
@@ -36,10 +39,10 @@ def _uniform(images: Images, channels: int, generator: torch.Generator) -> Tenso
     return torch.rand((len(images), channels, 1, 1), generator=generator, device=images.device)
 
 
-def _relight(images: Images, generator: torch.Generator) -> Images:
-    gain = 1.0 + _GAIN * (2.0 * _uniform(images, 1, generator) - 1.0)
-    colour = 1.0 + _CHANNEL_GAIN * (2.0 * _uniform(images, 3, generator) - 1.0)
-    offset = _OFFSET * (2.0 * _uniform(images, 1, generator) - 1.0)
+def _relight(images: Images, much: float, generator: torch.Generator) -> Images:
+    gain = 1.0 + much * _GAIN * (2.0 * _uniform(images, 1, generator) - 1.0)
+    colour = 1.0 + much * _CHANNEL_GAIN * (2.0 * _uniform(images, 3, generator) - 1.0)
+    offset = much * _OFFSET * (2.0 * _uniform(images, 1, generator) - 1.0)
     grain = torch.randn(images.shape, generator=generator, device=images.device)
     deviation = _NOISE * _uniform(images, 1, generator)
     lit = (images + 0.5) * gain * colour + offset + deviation * grain

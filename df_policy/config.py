@@ -19,16 +19,22 @@ from df_policy.fit_config import EncoderFitConfig, PolicyFitConfig, RunConfig
 class EncoderConfig:
     """Images to a latent vector, one convolutional encoder a camera."""
 
+    reads: Literal["cells", "keypoints"] = "cells"
+    """`cells`: what is in each part of the image, for cameras, places and light that stay as they
+    are. `keypoints`: where features are, for things that may be anywhere; see `keypoints`."""
     latent: int = 32
     """Width of one camera's latent."""
     channels: tuple[int, ...] = (32, 64, 64)
-    """Channels of the stride-2 convolutions."""
+    """Channels of the stride-2 convolutions of `cells`."""
+    keypoints: int = 32
+    """Features that `keypoints` looks for in a camera's image."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
         need(self.latent > 0, "encoder.latent above 0", self.latent)
         fits = bool(self.channels) and min(self.channels) > 0
         need(fits, "encoder.channels above 0", self.channels)
+        need(self.keypoints > 0, "encoder.keypoints above 0", self.keypoints)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from df_policy.config import EncoderConfig
 from df_policy.grips import CELLS
+from df_policy.keypoints import KeypointEncoder
 
 
 def as_input(
@@ -56,8 +57,8 @@ class InputMemory:
         return as_input(images, place[: len(images)])
 
 
-class ImageEncoder(nn.Module):
-    """One camera's image to one latent vector."""
+class CellEncoder(nn.Module):
+    """One camera's image to one latent vector, which tells what is in each part of it."""
 
     def __init__(self, height: int, width: int, config: EncoderConfig) -> None:
         """An encoder for images of `height` x `width` pixels.
@@ -84,11 +85,21 @@ class ImageEncoder(nn.Module):
         return latent
 
 
+def encoder_for(height: int, width: int, config: EncoderConfig) -> nn.Module:
+    """An untrained encoder for images of `height` x `width` pixels.
+
+    Raises:
+        ValueError: if it cannot read images of this size.
+    """
+    kinds = {"cells": CellEncoder, "keypoints": KeypointEncoder}
+    return kinds[config.reads](height, width, config)
+
+
 class ImageDecoder(nn.Module):
     """A latent back to the image at half its size: what teaches an encoder, and shows a plan."""
 
     def __init__(self, height: int, width: int, config: EncoderConfig) -> None:
-        """The mirror of `ImageEncoder`."""
+        """The mirror of `CellEncoder`."""
         super().__init__()
         channels = config.channels[-1]
         self.shape = (channels, height // 8, width // 8)
@@ -134,7 +145,7 @@ class EncoderTask(nn.Module):
         super().__init__()
         sizes = dict(sorted(cameras.items()))
         self.encoders = nn.ModuleDict(
-            {name: ImageEncoder(h, w, config) for name, (h, w) in sizes.items()}
+            {name: encoder_for(h, w, config) for name, (h, w) in sizes.items()}
         )
         self.decoders = decoders_for(sizes, config)
         known = len(sizes) * config.latent + proprioception

@@ -45,6 +45,8 @@ class EncoderFitConfig(FitConfig):
     foretelling_weight: float = 1.0
     augment: float = 0.6
     """Share of images changed in light, colour and place, or partly covered; see `augment`."""
+    relight: float = 1.0
+    """How much light and colours change in these."""
 
     def __post_init__(self) -> None:
         """Raises DfPolicyError for a value out of its range."""
@@ -52,6 +54,7 @@ class EncoderFitConfig(FitConfig):
         need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
         need(self.foretell > 0, "encoder_fit.foretell above 0", self.foretell)
         need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
+        need(0.0 <= self.relight <= 3.0, "encoder_fit.relight from 0 to 3", self.relight)
 
 
 @dataclass(frozen=True)

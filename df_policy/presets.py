@@ -36,6 +36,12 @@ PRESETS: dict[str, Config] = {
     # The policy: a level of its own for each token, a recurrent memory. Chen et al. 2024
     # (arXiv:2407.01392).
     "fruit_swap": Config(),
+    # For fruits, light and cameras that are elsewhere each time.
+    "fruit_swap_anywhere": Config(
+        encoder=EncoderConfig("keypoints", latent=48),
+        token=TokenConfig(window=30),
+        encoder_fit=EncoderFitConfig(augment=0.9, relight=2.0),
+    ),
     # Isolates memory: it sees the newest observation alone. Diffusion Policy, Chi et al. 2023
     # (arXiv:2303.04137), with one observation.
     "fruit_swap_memoryless": Config(network=NetworkConfig(memory="last_observation")),

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from df_policy.config import Config
-from df_policy.encoder import ImageEncoder, as_input
+from df_policy.encoder import as_input, encoder_for
 from df_policy.frames import ACTION_WIDTH
 from df_policy.normalize import Normalizer
 from df_policy.robot import RobotSpec
@@ -43,7 +43,7 @@ class TokenCodec(nn.Module):
         self.observation_weight = config.diffusion.observation_weight
         self.cameras = tuple(sorted(spec.cameras))
         self.encoders = nn.ModuleDict(
-            {name: ImageEncoder(*spec.cameras[name], config.encoder) for name in self.cameras}
+            {name: encoder_for(*spec.cameras[name], config.encoder) for name in self.cameras}
         )
         self.observation = observation
         self.action = action

@@ -172,7 +172,7 @@ class Training:
             images = {camera: self._images(camera, rows) for camera in spec.cameras}
             actions = told[torch.from_numpy(ahead)].flatten(1)
             changed = {
-                camera: augment(image, config.augment, generator)
+                camera: augment(image, config.augment, generator, config.relight)
                 for camera, image in images.items()
             }
             known = seen[torch.from_numpy(rows)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from df_policy.config import EncoderConfig
-from df_policy.encoder import EncoderTask, ImageEncoder, InputMemory, as_input
+from df_policy.encoder import CellEncoder, EncoderTask, InputMemory, as_input
 from df_policy.grips import CELLS
 
 CONFIG = EncoderConfig(latent=8, channels=(8, 8, 8))
@@ -29,9 +29,9 @@ def test_memory_that_is_used_again_gives_the_very_same_inputs():
 
 
 def test_a_latent_has_its_width_and_the_size_must_fit():
-    assert ImageEncoder(32, 48, CONFIG)(torch.zeros(5, 3, 32, 48)).shape == (5, 8)
+    assert CellEncoder(32, 48, CONFIG)(torch.zeros(5, 3, 32, 48)).shape == (5, 8)
     with pytest.raises(ValueError, match="divisible by 16"):
-        ImageEncoder(30, 48, CONFIG)
+        CellEncoder(30, 48, CONFIG)
 
 
 def task_for(proprioception, action_numbers, grips):
