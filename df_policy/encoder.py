@@ -150,7 +150,7 @@ class EncoderTask(nn.Module):
         self.decoders = decoders_for(sizes, config)
         known = len(sizes) * config.latent + proprioception
         self.imitate = _head(known, action_numbers)
-        self.foretell = _head(known, grips * CELLS**2)
+        self.foretell = _head(known, grips * CELLS**2) if grips else None
         self._grips = grips
 
     def loss(
@@ -186,10 +186,13 @@ class EncoderTask(nn.Module):
             latents.append(latent)
         known = torch.cat([*latents, proprioception], dim=-1)
         imitation = nn.functional.mse_loss(self.imitate(known).float(), actions)
-        chances = self.foretell(known).float().unflatten(-1, (self._grips, -1)).log_softmax(-1)
-        foretelling = -(grips * chances).sum(-1).mean() / math.log(CELLS**2)
         rebuilt = torch.stack(errors).mean()
-        return {"reconstruction": rebuilt, "imitation": imitation, "foretelling": foretelling}
+        losses = {"reconstruction": rebuilt, "imitation": imitation}
+        if self.foretell is not None:
+            told = self.foretell(known).float().unflatten(-1, (self._grips, -1))
+            surprise = -(grips * told.log_softmax(-1)).sum(-1).mean()
+            losses["foretelling"] = surprise / math.log(CELLS**2)
+        return losses
 
 
 def _head(known: int, told: int) -> nn.Sequential:

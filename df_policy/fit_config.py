@@ -40,7 +40,7 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
-    foretell: int = 4
+    foretell: int = 0
     """Next changes of the gripper that the latent must tell the place of; see `grips`."""
     foretelling_weight: float = 1.0
     augment: float = 0.6
@@ -52,7 +52,7 @@ class EncoderFitConfig(FitConfig):
         """Raises DfPolicyError for a value out of its range."""
         super().__post_init__()
         need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
-        need(self.foretell > 0, "encoder_fit.foretell above 0", self.foretell)
+        need(self.foretell >= 0, "encoder_fit.foretell from 0", self.foretell)
         need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
         need(0.0 <= self.relight <= 3.0, "encoder_fit.relight from 0 to 3", self.relight)
 

@@ -180,8 +180,11 @@ class Training:
             losses = module.loss(
                 changed, images, mean_images, known, actions, places, config.salience
             )
-            total = config.reconstruction_weight * losses["reconstruction"] + losses["imitation"]
-            total = total + config.foretelling_weight * losses["foretelling"]
+            weights = {
+                "reconstruction": config.reconstruction_weight,
+                "foretelling": config.foretelling_weight,
+            }
+            total = torch.stack([weights.get(name, 1.0) * of for name, of in losses.items()]).sum()
             return {"loss": total} | losses
 
         fit = self._fit("encoder", task, loss, config, lambda _: None)

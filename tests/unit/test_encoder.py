@@ -58,6 +58,15 @@ def test_all_losses_fall_on_a_fixed_batch():
         assert history[-1][name] < share * history[0][name]
 
 
+def test_nothing_is_foretold_where_nothing_is_asked():
+    task = task_for(proprioception=2, action_numbers=4, grips=0)
+    images = {"front": torch.rand(3, 3, 16, 16) - 0.5}
+    mean = {"front": torch.zeros(1, 3, 8, 8)}
+    none = torch.zeros(3, 0, CELLS**2)
+    losses = task.loss(images, images, mean, torch.zeros(3, 2), torch.zeros(3, 4), none, 6.0)
+    assert set(losses) == {"reconstruction", "imitation"}
+
+
 def test_salience_makes_unusual_pixels_count_more():
     task = task_for(proprioception=1, action_numbers=1, grips=1)
     plain = torch.zeros(4, 3, 16, 16)
