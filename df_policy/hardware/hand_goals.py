@@ -50,6 +50,7 @@ class HandGoals:
         self._settings = settings
         self._lock = threading.Lock()
         self._wished: HandGoal | None = None
+        self._settling: HandGoal | None = None  # the wish since which none differed
         self._begun: HandGoal | None = None
         self._settled = 0
 
@@ -58,8 +59,9 @@ class HandGoals:
         grasp = opening_m < self._settings.grasp_below_m
         goal = HandGoal(0.0 if grasp else opening_m, grasp)
         with self._lock:
-            if self._wished is None or self._differ(goal, self._wished):
-                self._wished, self._settled = goal, 0
+            self._wished = goal
+            if self._settling is None or self._differ(goal, self._settling):
+                self._settling, self._settled = goal, 0
 
     def due(self) -> bool:
         """Whether it is time for another goal than the one begun last; asked once a look."""
@@ -79,7 +81,10 @@ class HandGoals:
     def wanted(self, goal: HandGoal | None) -> bool:
         """Whether this is still what is wished for."""
         with self._lock:
-            return goal == self._wished
+            wished = self._wished
+        if goal is None or wished is None:
+            return goal is wished
+        return not self._differ(goal, wished)
 
     def forget(self) -> None:
         """Begin the newest wish anew: whether it was carried out, nobody knows."""

@@ -1,7 +1,7 @@
 """Of all wishes for the fingers the newest alone, once it has settled."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from df_policy.hardware.hand_goals import HandGoals, HandSettings
@@ -16,6 +16,9 @@ def look(goals):
 
 
 @given(st.lists(openings, min_size=1, max_size=30))
+@example(
+    [0.047, 0.047, 0.062, 0.0508, 0.0546]
+)  # the last is like its like, and not like the first
 def test_the_last_wish_is_what_is_begun_last(wishes):
     goals = HandGoals(SETTINGS)
     begun = []
