@@ -285,7 +285,7 @@ def test_a_whole_episode_is_reset_driven_and_judged(ros, tmp_path):
     world, planner = FakeWorld(), LiftingPlanner()
     film = tmp_path / "film" / "episodes.npz"
     sim = ros.add(
-        SimNode, lambda _: (world, {}), real_time_factor=2.0, seed=7, record_path=str(film)
+        SimNode, lambda _: (world, {}), real_time_factor=1.0, seed=7, record_path=str(film)
     )
     patient = {"max_image_age_s": 2.0, "max_state_age_s": 2.0}  # the machine may be busy
     ros.add(PolicyNode, lambda _: in_thread(lambda: planner), use_sim_time=True, **patient)

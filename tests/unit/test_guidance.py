@@ -62,9 +62,9 @@ def test_a_zone_costs_what_of_the_path_is_inside(cost, points):
     want = 0.25 * (inside.clip(min=0.0) ** 2).sum()
     assert float(price(cost, plan, PERIOD_S)) == pytest.approx(want, abs=1e-9)
     after = bent([cost], plan, PERIOD_S)
-    assert float(price(cost, after, PERIOD_S)) <= want
+    assert float(price(cost, after, PERIOD_S)) <= want + 1e-12  # the two round differently
     if inside.max() <= 0.0:
-        assert torch.equal(after, plan)
+        assert torch.allclose(after, plan, rtol=0.0, atol=1e-9)
 
 
 @pytest.mark.parametrize("cost", [BOX, CYLINDER])
