@@ -194,11 +194,16 @@ class Training:
     def _all_latents(self, encoders: nn.ModuleDict) -> Float[Tensor, "n l"]:
         """Every frame through every encoder, once."""
         count, cameras = len(self.data.action), sorted(self.data.spec.cameras)
-        parts = []
+        width = self.config.encoder.latent
+        # Made beforehand: many small results, kept among large ones that pass, would scatter over
+        # memory until nothing large fits in between.
+        latents = torch.empty(count, len(cameras) * width, device=self.device)
         for begin in range(0, count, 512):
             rows = np.arange(begin, min(begin + 512, count))
-            parts.append(torch.cat([encoders[c](self._images(c, rows)) for c in cameras], -1))
-        return torch.cat(parts)
+            for number, camera in enumerate(cameras):
+                here = latents[begin : begin + len(rows), number * width : (number + 1) * width]
+                here.copy_(encoders[camera](self._images(camera, rows)))
+        return latents
 
     def _codec(self, encoders: nn.ModuleDict, latents: Float[Tensor, "n l"]) -> TokenCodec:
         seen = np.concatenate([latents.cpu().numpy(), self.data.proprioception()], axis=1)
