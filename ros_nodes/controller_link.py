@@ -16,12 +16,12 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
-from df_policy.errors import DfPolicyError
 from df_policy.hardware.arm import LostRobotError
 from df_policy.ros_nodes import topics
 from df_policy.ros_nodes.local_dds import keep_local
 
-_LOOK_S = 0.02
+LOOK_S = 0.02
+"""Between two looks at what is waited for."""
 
 
 @dataclass(frozen=True)
@@ -128,25 +128,9 @@ class ControllerLink:
         with contextlib.suppress(ExternalShutdownException):
             next_s = time.monotonic()
             while not self._ended.is_set():
-                executor.spin_once(timeout_sec=_LOOK_S)
+                executor.spin_once(timeout_sec=LOOK_S)
                 if time.monotonic() >= next_s:
-                    next_s = time.monotonic() + _LOOK_S
+                    next_s = time.monotonic() + LOOK_S
                     self._look()
         executor.remove_node(self.node)
         executor.shutdown()
-
-
-def in_time(look: Callable[[], Any], patience_s: float) -> Any:
-    """What `look` gives as soon as it raises nothing that may heal.
-
-    Raises:
-        DfPolicyError: what it raises still after so long.
-    """
-    deadline_s = time.monotonic() + patience_s
-    while True:
-        try:
-            return look()
-        except DfPolicyError:
-            if time.monotonic() >= deadline_s:
-                raise
-            time.sleep(_LOOK_S)

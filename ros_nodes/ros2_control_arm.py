@@ -16,9 +16,10 @@ from df_policy.errors import DfPolicyError
 from df_policy.geometry import Pose
 from df_policy.hardware.arm import ArmState, LostRobotError
 from df_policy.hardware.feed_forward import MovingTarget
+from df_policy.hardware.patience import once_well
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import convert, topics
-from df_policy.ros_nodes.controller_link import ControllerLink, Controllers, Heard, in_time
+from df_policy.ros_nodes.controller_link import LOOK_S, ControllerLink, Controllers, Heard
 
 _RECOVER_S = 1.0
 
@@ -44,7 +45,7 @@ class Ros2ControlArm:
         self._link = ControllerLink("arm_driver", self._controllers.namespace, self._beside)
         try:
             self._listen(self._link)
-            state: ArmState = in_time(self.read, self._controllers.patience_s)
+            state: ArmState = once_well(self.read, self._controllers.patience_s, LOOK_S)
         except DfPolicyError:
             self.close()
             raise
@@ -101,7 +102,7 @@ class Ros2ControlArm:
 
     def recover(self) -> ArmState:
         """Look whether the controllers are there again; see the protocol."""
-        state: ArmState = in_time(self.read, _RECOVER_S)
+        state: ArmState = once_well(self.read, _RECOVER_S, LOOK_S)
         self._need_a_listener()
         self._told = None
         return state

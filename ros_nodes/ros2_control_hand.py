@@ -17,9 +17,10 @@ from rclpy.node import Node
 from df_policy.errors import DfPolicyError
 from df_policy.hardware.arm import HandState
 from df_policy.hardware.hand_goals import HandGoal, HandGoals, HandSettings
+from df_policy.hardware.patience import once_well
 from df_policy.robot import RobotSpec
 from df_policy.ros_nodes import convert, topics
-from df_policy.ros_nodes.controller_link import ControllerLink, Controllers, Heard, in_time
+from df_policy.ros_nodes.controller_link import LOOK_S, ControllerLink, Controllers, Heard
 
 _ACTION = "gripper_action"
 _MOST_M = 0.079
@@ -73,8 +74,8 @@ class Ros2ControlHand:
         self._message = action.Goal
         link.listen(self._look)
         try:
-            self._opening_m = in_time(self._measure, self._controllers.patience_s)
-            in_time(self._need_a_server, self._controllers.patience_s)
+            self._opening_m = once_well(self._measure, self._controllers.patience_s, LOOK_S)
+            once_well(self._need_a_server, self._controllers.patience_s, LOOK_S)
         except DfPolicyError:
             self.close()
             raise

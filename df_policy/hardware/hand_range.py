@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,9 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from df_policy.errors import DfPolicyError, need
-from df_policy.files import write_text
 from df_policy.hardware.arm import HandDriver, HandState
-from df_policy.hardware.result_file import read_result
+from df_policy.hardware.result_file import read_result, write_result
 
 _LEAST_M = 0.02
 """Of travel: with less, something is between the fingers."""
@@ -216,7 +214,7 @@ def write(path: Path, found: HandRange) -> None:
     Raises:
         DfPolicyError: if the disk refuses.
     """
-    write_text(path, json.dumps(asdict(found), indent=1) + "\n")
+    write_result(path, asdict(found))
 
 
 def read(path: Path) -> HandRange:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from df_policy.errors import DfPolicyError, need
-from df_policy.files import write_text
+from df_policy.hardware.result_file import write_result
 
 _STEP_S = 0.0005
 _EARLIEST_S, _LATEST_S = -0.1, 0.5
@@ -87,7 +86,7 @@ def write(path: Path, lags: dict[str, Lag]) -> None:
         name: {"median_s": lag.median_s, "spread_s": lag.spread_s, "each_s": list(lag.each_s)}
         for name, lag in lags.items()
     }
-    write_text(path, json.dumps(about, indent=1) + "\n")
+    write_result(path, about)
 
 
 def of_parts(leading: Signal, following: Signal, ends_s: Sequence[float]) -> Lag:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from df_policy.errors import DfPolicyError
+from df_policy.files import write_text
 
 T = TypeVar("T")
 _LARGEST_BYTES = 10_000
+
+
+def write_result(path: Path, found: Mapping[str, Any]) -> None:
+    """What a step found, as JSON.
+
+    Raises:
+        DfPolicyError: if the disk refuses.
+    """
+    write_text(path, json.dumps(found, indent=1) + "\n")
 
 
 def read_result(path: Path, step: str, make: Callable[[Any], T]) -> T:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,10 +19,10 @@ from df_policy.errors import DfPolicyError
 from df_policy.geometry import Pose
 from df_policy.hardware.arm import BY_HAND, ArmState, LostRobotError, why_stopped
 from df_policy.hardware.feed_forward import MovingTarget
+from df_policy.hardware.patience import once_well
 from df_policy.hardware.resolved_rate import Jacobian, JointLimits, Joints, ResolvedRate
 from df_policy.hardware.ros1 import messages
 
-R = TypeVar("R")
 _LOOK_S = 0.01
 _SETTLE_S = 8.0
 """RobotEnable waits for five seconds."""
@@ -78,7 +77,7 @@ class Ros1Arm:
     def _set_up(self) -> None:
         wanted = self._settings
         self._line = messages.Line(self._reach())
-        hello = self._until(self._hello, wanted.patience_s)
+        hello = once_well(self._hello, wanted.patience_s, _LOOK_S)
         if tuple(hello.names) != self._joints:
             raise DfPolicyError(
                 f"expected joints {', '.join(self._joints)}, got {', '.join(hello.names)}; set "
@@ -174,7 +173,7 @@ class Ros1Arm:
         """
         done = self._look().done
         self.tell(record)
-        said = self._until(lambda: self._done_since(done), _SETTLE_S)
+        said = once_well(lambda: self._done_since(done), _SETTLE_S, _LOOK_S)
         if said.problem:
             raise DfPolicyError(f"expected the robot to obey, got: {said.problem}")
 
@@ -216,17 +215,6 @@ class Ros1Arm:
         if self._greeting is None:
             raise LostRobotError("expected the adapter to say what robot it has, got nothing")
         return self._greeting
-
-    def _until(self, look: Callable[[], R], patience_s: float) -> R:
-        """What `look` gives as soon as it raises nothing."""
-        deadline_s = time.monotonic() + patience_s
-        while True:
-            try:
-                return look()
-            except DfPolicyError:
-                if time.monotonic() >= deadline_s:
-                    raise
-                time.sleep(_LOOK_S)
 
     def _reach(self) -> socket.socket:
         deadline_s = time.monotonic() + self._settings.patience_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from df_policy.errors import DfPolicyError
-from df_policy.files import write_text
 from df_policy.geometry import Vector
-from df_policy.hardware.result_file import read_result
+from df_policy.hardware.result_file import read_result, write_result
 
 Corner = tuple[float, float, float]
 
@@ -75,7 +73,7 @@ def write(path: Path, workspace: Workspace) -> None:
     Raises:
         DfPolicyError: if the disk refuses.
     """
-    write_text(path, json.dumps(asdict(workspace), indent=1) + "\n")
+    write_result(path, asdict(workspace))
 
 
 def read(path: Path) -> Workspace:
