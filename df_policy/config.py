@@ -148,8 +148,11 @@ class SamplerConfig:
     lag: float = 1.0
     """Pyramid only: denoising steps that each later token lags behind."""
     samples: int = 8
-    """Plans drawn at once; the one with most others near it is carried out. It is neither one that
-    ended between two choices nor the rarer choice."""
+    """Plans drawn at once, of which one is carried out."""
+    choice: Literal["drawn", "densest"] = "drawn"
+    """The first, or rather the middle one of those nearest to it; or the one with most others near
+    it, which never makes the rarer choice, and rests where a demonstrator might rest; see
+    `choice`."""
     eta: float = 0.0
     """DDIM's share of fresh noise: 0 deterministic, 1 ancestral."""
     past: Literal["clean", "same_level"] = "clean"
@@ -166,6 +169,8 @@ class SamplerConfig:
         need(self.horizon > 0, "sampler.horizon above 0", self.horizon)
         need(self.steps > 0, "sampler.steps above 0", self.steps)
         need(self.samples > 0, "sampler.samples above 0", self.samples)
+        known = self.choice in ("drawn", "densest")
+        need(known, "sampler.choice drawn or densest", self.choice)
         need(self.every > 0, "sampler.every above 0", self.every)
         need(self.commit >= 0, "sampler.commit from 0", self.commit)
         need(self.lag >= 0.0, "sampler.lag from 0", self.lag)

@@ -121,7 +121,7 @@ class Policy:
     ) -> Plan:
         """Remember this token, then sample `horizon` tokens that follow it.
 
-        Several plans are drawn; the one with most others near it is returned.
+        Several plans are drawn, of which one is returned; see `choice`.
 
         Args:
             observation: what is seen now, and an action before where the policy has two frames.
@@ -138,7 +138,8 @@ class Policy:
         given = self._sight.given(known, self.horizon)
         memory, trust = self._remember(observation, executed)
         ahead = self._sample(memory, given)
-        chosen = choose(self._codec, ahead, self.costs, self._period_s)
+        asked = (self.costs, self._period_s, self.sampler.choice)
+        chosen = choose(self._codec, ahead, *asked)
         memory.foreseen = ahead[chosen, :1]
         actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(

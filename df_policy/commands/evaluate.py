@@ -71,6 +71,9 @@ def _add_sampler(options: argparse.ArgumentParser) -> None:
     """How plans are sampled, where that is not to be as the checkpoint says."""
     options.add_argument("--steps", type=positive, help="denoising steps a token")
     options.add_argument("--samples", type=positive, help="plans drawn for one decision")
+    options.add_argument(
+        "--choice", choices=("drawn", "densest"), help="which of them is carried out"
+    )
     options.add_argument("--horizon", type=positive, help="tokens planned ahead")
     options.add_argument("--every", type=positive, help="actions between two plans")
     options.add_argument(

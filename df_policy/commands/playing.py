@@ -66,7 +66,7 @@ def load_policy(options: argparse.Namespace) -> Policy:
 
     device = pick(options.device)
     trained = checkpoint.load(options.checkpoint, device)
-    plain = ("steps", "samples", "horizon", "every", "commit", "matrix", "eta", "trust")
+    plain = ("steps", "samples", "choice", "horizon", "every", "commit", "matrix", "eta", "trust")
     names = (*plain, "histories", "history_weights")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     sampler = dataclasses.replace(trained.config.sampler, **given)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from training_data import SPEC, make_checkpoint, tiny
 
-from df_policy.choice import densest
 from df_policy.config import SamplerConfig
 from df_policy.costs import KeepOutBox
 from df_policy.errors import DfPolicyError
@@ -398,13 +397,6 @@ def test_a_refused_observation_leaves_the_memory_as_it_was(policy):
     with pytest.raises(DfPolicyError):
         policy.plan(dataclasses.replace(observe(2), images={}), executed)
     assert np.array_equal(policy.plan(observe(2), executed).actions, want)
-
-
-def test_the_densest_of_many_plans_is_in_the_larger_group_and_not_between_the_groups():
-    rows = torch.tensor([[0.0], [0.1], [0.2], [5.0], [10.0], [10.1]])
-    assert densest(rows) == 1
-    assert densest(rows.flip(0)) == 4
-    assert densest(torch.zeros(1, 3)) == 0
 
 
 def test_warming_up_leaves_no_trace(policy):
