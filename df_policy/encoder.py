@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from df_policy.config import EncoderConfig
-from df_policy.grips import CELLS
+from df_policy.grips import missed
 from df_policy.keypoints import KeypointEncoder
 
 
@@ -126,11 +125,11 @@ def decoders_for(cameras: Mapping[str, tuple[int, int]], config: EncoderConfig) 
 
 
 class EncoderTask(nn.Module):
-    """All cameras' encoders with the heads that train them: reconstruct, imitate, foretell.
+    """All cameras' encoders with the heads that train them: reconstruct, imitate, locate.
 
     Reconstruction alone spends the latent on the big robot and forgets the small fruit; pixels
     that differ from the camera's mean image therefore weigh more, and the latents must also tell
-    the demonstrator's next actions, and where the gripper closes and opens next.
+    the demonstrator's next actions, and where the things lie that it moves.
     """
 
     def __init__(
@@ -138,10 +137,10 @@ class EncoderTask(nn.Module):
         cameras: Mapping[str, tuple[int, int]],
         proprioception: int,
         action_numbers: int,
-        grips: int,
+        things: int,
         config: EncoderConfig,
     ) -> None:
-        """Encoders, and heads for `action_numbers` numbers of next actions and `grips` places."""
+        """Encoders, and heads for `action_numbers` numbers of next actions and `things` places."""
         super().__init__()
         sizes = dict(sorted(cameras.items()))
         self.encoders = nn.ModuleDict(
@@ -150,8 +149,7 @@ class EncoderTask(nn.Module):
         self.decoders = decoders_for(sizes, config)
         known = len(sizes) * config.latent + proprioception
         self.imitate = _head(known, action_numbers)
-        self.foretell = _head(known, grips * CELLS**2) if grips else None
-        self._grips = grips
+        self.locate = _head(known, 3 * things) if things else None
 
     def loss(
         self,
@@ -160,12 +158,10 @@ class EncoderTask(nn.Module):
         mean_images: Mapping[str, Float[Tensor, "1 3 half_h half_w"]],
         proprioception: Float[Tensor, "b p"],
         actions: Float[Tensor, "b n"],
-        grips: Float[Tensor, "b k cells"],
+        lying: tuple[Float[Tensor, "b k 3"], Float[Tensor, "b k"]],
         salience: float,
     ) -> dict[str, Float[Tensor, ""]]:
-        """Errors of reconstruction (weighted by salience), imitation and foretelling.
-
-        The first two are mean squares, the last is a cross entropy by the logarithm of all cells.
+        """Mean squares of errors of reconstruction (weighted by salience), imitation and location.
 
         Args:
             images: what the encoders see.
@@ -173,7 +169,7 @@ class EncoderTask(nn.Module):
             mean_images: of each camera, at half size.
             proprioception: normalised.
             actions: the next ones, normalised.
-            grips: where the next ones are, see `grips.NextGrips`.
+            lying: where things lie, normalised, and which of these are known; see `grips.Lying`.
             salience: extra weight of pixels unlike the mean image.
         """
         latents, errors = [], []
@@ -188,10 +184,8 @@ class EncoderTask(nn.Module):
         imitation = nn.functional.mse_loss(self.imitate(known).float(), actions)
         rebuilt = torch.stack(errors).mean()
         losses = {"reconstruction": rebuilt, "imitation": imitation}
-        if self.foretell is not None:
-            told = self.foretell(known).float().unflatten(-1, (self._grips, -1))
-            surprise = -(grips * told.log_softmax(-1)).sum(-1).mean()
-            losses["foretelling"] = surprise / math.log(CELLS**2)
+        if self.locate is not None:
+            losses["location"] = missed(self.locate(known).float().unflatten(-1, (-1, 3)), *lying)
         return losses
 
 

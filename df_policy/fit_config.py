@@ -31,7 +31,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class EncoderFitConfig(FitConfig):
-    """The encoder learns to reconstruct, to imitate and to foretell; it is frozen afterwards."""
+    """The encoder learns to reconstruct, to imitate and to locate; it is frozen afterwards."""
 
     steps: int = 4000
     batch: int = 96
@@ -40,9 +40,8 @@ class EncoderFitConfig(FitConfig):
     """Extra weight of pixels that differ from the camera's mean image."""
     imitate: int = 10
     """Next actions that the latent must tell."""
-    foretell: int = 0
-    """Next changes of the gripper that the latent must tell the place of; see `grips`."""
-    foretelling_weight: float = 1.0
+    location_weight: float = 0.0
+    """Of where things lie that the demonstrator moves, which the latent must tell; see `grips`."""
     augment: float = 0.6
     """Share of images changed in light, colour and place, or partly covered; see `augment`."""
     relight: float = 1.0
@@ -52,7 +51,7 @@ class EncoderFitConfig(FitConfig):
         """Raises DfPolicyError for a value out of its range."""
         super().__post_init__()
         need(self.imitate > 0, "encoder_fit.imitate above 0", self.imitate)
-        need(self.foretell >= 0, "encoder_fit.foretell from 0", self.foretell)
+        need(self.location_weight >= 0.0, "location_weight from 0", self.location_weight)
         need(0.0 <= self.augment <= 1.0, "encoder_fit.augment from 0 to 1", self.augment)
         need(0.0 <= self.relight <= 3.0, "encoder_fit.relight from 0 to 3", self.relight)
 

@@ -72,6 +72,7 @@ class Share:
                     delattr(module, name)
         elif isinstance(module, EncoderTask):
             nets = [*module.encoders.values(), *module.decoders.values(), module.imitate]
+            nets += [module.locate] if module.locate is not None else []
             hooks = [hook for net in nets for hook in self._hooks(net)]
             try:
                 yield

@@ -27,7 +27,7 @@ from df_policy.encoder import EncoderTask, InputMemory
 from df_policy.errors import DfPolicyError
 from df_policy.fit import Fit, Losses
 from df_policy.fit_config import FitConfig
-from df_policy.grips import NextGrips
+from df_policy.grips import Lying
 from df_policy.held_out import foretold, held_out_error, uncertainty, usual_unexplained
 from df_policy.imagination import Imagination
 from df_policy.loss import sequence_loss
@@ -82,11 +82,12 @@ class Training:
         self.device = pick(config.run.device)
         torch.set_num_threads(config.run.threads)
         data = check(data, config)
-        self.data, self.config, self.folder, self.hooks = data, config, folder, hooks
+        self.config, self.folder, self.hooks = config, folder, hooks
         self.about = about | {"episodes": len(data.ends), "frames": len(data.action)}
         self._inputs = InputMemory(self.device)
         self.watch = Stopwatch(folder / "state" / "minutes.txt")
         self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
+        self.data = data
         proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
         self.proprioception = self._tensor(proprioception)
         self.actions = self._tensor(data.action)
@@ -154,8 +155,10 @@ class Training:
         torch.manual_seed(self.config.run.seed)
         numbers = config.imitate * self.action_norm.width
         width = self.proprioception_norm.width
-        task = EncoderTask(spec.cameras, width, numbers, config.foretell, self.config.encoder)
-        grips = NextGrips.of(self.train_part, config.foretell)
+        located = Lying.of if config.location_weight > 0.0 else Lying.nowhere
+        lying = located(self.train_part)
+        places, there = (t.to(self.device) for t in lying.normalised())
+        task = EncoderTask(spec.cameras, width, numbers, lying.most, self.config.encoder)
         seen, told = self.proprioception_norm(self.proprioception), self.action_norm(self.actions)
         frames = self.frames
         ends = np.repeat(self.train_part.ends, self.train_part.ends - self.train_part.starts)
@@ -176,13 +179,13 @@ class Training:
                 for camera, image in images.items()
             }
             known = seen[torch.from_numpy(rows)]
-            places = grips.on_grid(rows).to(self.device)
+            lie = places[torch.from_numpy(rows)], there[torch.from_numpy(rows)]
             losses = module.loss(
-                changed, images, mean_images, known, actions, places, config.salience
+                changed, images, mean_images, known, actions, lie, config.salience
             )
             weights = {
                 "reconstruction": config.reconstruction_weight,
-                "foretelling": config.foretelling_weight,
+                "location": config.location_weight,
             }
             total = torch.stack([weights.get(name, 1.0) * of for name, of in losses.items()]).sum()
             return {"loss": total} | losses

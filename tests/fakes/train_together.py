@@ -6,14 +6,14 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from training_data import TINY, make_demonstrations
+from training_data import TINY, make_grasps
 
 from df_policy.sharing import joined
 from df_policy.train import Hooks, StoppedError, Training
 
 CONFIG = replace(
     TINY,
-    encoder_fit=replace(TINY.encoder_fit, steps=12),
+    encoder_fit=replace(TINY.encoder_fit, steps=12, location_weight=1.0),
     policy_fit=replace(TINY.policy_fit, steps=24),
 )
 STOP = ("policy", 13)
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
 
         def train(name, **hooks):
             run = Hooks(share=share, **hooks)
-            Training(make_demonstrations(), CONFIG, folder / name, {}, run).run()
+            Training(make_grasps(), CONFIG, folder / name, {}, run).run()
 
         train("whole", on_step=watch)
         try:

@@ -58,6 +58,13 @@ def make_demonstrations(episodes=4, length=40, seed=0):
     )
 
 
+def make_grasps(episodes=4, length=40):
+    """As `make_demonstrations`, with something between the fingers whenever they close."""
+    data = make_demonstrations(episodes, length)
+    held = np.where(data.gripper < 0.04, np.float32(0.05), data.gripper)
+    return dataclasses.replace(data, gripper=held)
+
+
 def make_checkpoint(seed=0, config=TINY):
     """An untrained policy for SPEC."""
     torch.manual_seed(seed)

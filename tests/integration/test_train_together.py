@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from train_together import CONFIG
-from training_data import make_demonstrations
+from training_data import make_grasps
 
 from df_policy import checkpoint
 from df_policy.errors import DfPolicyError
@@ -56,7 +56,7 @@ def test_a_batch_smaller_than_the_processes_is_refused():
 def test_two_processes_train_what_one_does_and_go_on_where_they_stopped(tmp_path):
     alone = []
     watch = Hooks(on_step=lambda _stage, _step, _of, values: alone.append(values["loss"]))
-    Training(make_demonstrations(), CONFIG, tmp_path / "alone", {}, watch).run()
+    Training(make_grasps(), CONFIG, tmp_path / "alone", {}, watch).run()
     done = torchrun(ROOT / "tests" / "fakes" / "train_together.py", tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((tmp_path / f"losses_{n}.json").read_text()) for n in (0, 1))
