@@ -95,6 +95,7 @@ class Demonstrations:
             action=self.action[:end],
             starts=self.starts[:episodes],
             ends=self.ends[:episodes],
+            weights=tuple((min(until, end), weight) for until, weight in self.weights),
         )
 
     def split(self, held_out: float, seed: int) -> tuple[Demonstrations, Demonstrations]:
@@ -120,10 +121,10 @@ class Demonstrations:
 class JoinedImages:
     """The images of several recordings one after another, without copying any."""
 
-    def __init__(self, parts: Sequence[Images]) -> None:
-        """Images of one size, in memory or on disk."""
+    def __init__(self, parts: Sequence[Images], counts: Sequence[int]) -> None:
+        """Images of one size, in memory or on disk; of each part the first, so many."""
         self._parts = parts
-        self._begins = np.cumsum([0, *(len(part) for part in parts)])
+        self._begins = np.cumsum([0, *counts])
 
     def __len__(self) -> int:
         """How many there are."""
@@ -167,7 +168,10 @@ def join(parts: Sequence[Demonstrations], weights: Sequence[float] = ()) -> Demo
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("tool_position", "tool_quat_xyzw", "gripper", "action")
     }
-    images = {name: JoinedImages([part.images[name] for part in parts]) for name in first.images}
+    counts = [len(part.action) for part in parts]
+    images = {
+        name: JoinedImages([part.images[name] for part in parts], counts) for name in first.images
+    }
     return Demonstrations(
         spec=first.spec,
         images=images,

@@ -83,6 +83,8 @@ class RunConfig:
     """Use only so many demonstrations, the first ones; 0 for all."""
     validation: float = 0.05
     """Share of the episodes held out."""
+    mirror: bool = False
+    """Learn from each episode as a mirror shows it too; see `mirror` for when that is true."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto` for the GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -31,6 +31,7 @@ from df_policy.grips import Lying
 from df_policy.held_out import foretold, held_out_error, uncertainty, usual_unexplained
 from df_policy.imagination import Imagination
 from df_policy.loss import sequence_loss
+from df_policy.mirror import with_mirrored
 from df_policy.network import Denoiser
 from df_policy.noise import NoiseSchedule
 from df_policy.normalize import Normalizer
@@ -87,6 +88,8 @@ class Training:
         self._inputs = InputMemory(self.device)
         self.watch = Stopwatch(folder / "state" / "minutes.txt")
         self.train_part, self.held_out = data.split(config.run.validation, config.run.seed)
+        if config.run.mirror:
+            data, self.train_part = with_mirrored(data, self.train_part)
         self.data = data
         proprioception, floor = data.proprioception(), np.array(ACTION_FLOOR)
         self.proprioception = self._tensor(proprioception)

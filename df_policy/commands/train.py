@@ -34,6 +34,7 @@ ENCODER_SETTINGS = (
     "config.run.seed",
     "config.run.episodes",
     "config.run.validation",
+    "config.run.mirror",
     "config.run.precision",
 )
 """What an encoder depends on."""

@@ -63,7 +63,7 @@ def test_every_training_is_one_that_train_takes(name):
         owner = parsed(RUNS[run.encoder_from])
         for part in ("encoder", "encoder_fit"):
             assert getattr(config, part) == getattr(owner, part)
-        for part in ("seed", "episodes", "validation", "precision"):
+        for part in ("seed", "episodes", "validation", "mirror", "precision"):
             assert getattr(config.run, part) == getattr(owner.run, part)
 
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from training_data import SPEC, TINY, make_checkpoint, make_demonstrations, tiny
+from training_data import SPEC, TINY, make_checkpoint, make_demonstrations, make_grasps, tiny
 
 from df_policy import checkpoint, train
 from df_policy.batches import Batches
@@ -96,6 +96,32 @@ def test_a_run_on_the_first_episodes_is_that_on_a_recording_of_no_more(tmp_path)
     assert all(torch.equal(want[name], got[name]) for name in want)
     assert some.about["episodes"] == 3
     assert some.about["frames"] == len(data.first(3).action)
+
+
+def test_mirrored_episodes_and_where_things_lie_are_learnt_from_the_first_episodes(tmp_path):
+    """And from the images that belong to them, however many more there are."""
+    locating = dataclasses.replace(TINY.encoder_fit, location_weight=1.0)
+    told = []
+
+    def config(**run):
+        return dataclasses.replace(
+            TINY, encoder_fit=locating, run=dataclasses.replace(TINY.run, mirror=True, **run)
+        )
+
+    def watch(stage, _step, _of, losses):
+        if stage == "encoder":
+            told.append(losses["location"])
+
+    data = make_grasps(episodes=5)
+    alone = make_grasps(episodes=5)
+    alone = dataclasses.replace(
+        alone.first(3), images={name: images[:120] for name, images in alone.images.items()}
+    )
+    Training(data, config(episodes=3), tmp_path / "some", {}, Hooks(on_step=watch)).run()
+    Training(alone, config(), tmp_path / "all", {}, Hooks()).run()
+    want, got = tensors(tmp_path / "all"), tensors(tmp_path / "some")
+    assert all(torch.equal(want[name], got[name]) for name in want)
+    assert np.mean(told[-5:]) < np.mean(told[:5])
 
 
 def test_checkpoints_are_kept_as_they_were_at_their_step(tmp_path):
