@@ -95,6 +95,8 @@ class Gate:
     def begin(self, here: Action, now_ns: int = 0) -> None:
         """Start from rest at `here`; where targets still go out, go on from the last of them.
 
+        But not where the robot is too far from that to follow: it was put elsewhere.
+
         The first target after this must be as near as every other: so nothing begins to drive a
         robot that is somewhere else than it believes.
 
@@ -107,7 +109,8 @@ class Gate:
             DfPolicyError: if `here` is no pose, or well outside the workspace.
         """
         self._first = True
-        if self._last_ns is not None and abs(now_ns - self._last_ns) <= STALL_S * 1e9:
+        goes_on = self._last_ns is not None and abs(now_ns - self._last_ns) <= STALL_S * 1e9
+        if goes_on and not self._left_behind(here.tool):
             return
         if problem := _bad(here):
             raise DfPolicyError(f"expected to know where the robot is, got {problem}")
@@ -196,7 +199,7 @@ class Gate:
         if measured is not None:
             if problem := self._strained(wanted, measured):
                 return "joints", problem
-            if problem := self._left_behind(measured):
+            if problem := self._left_behind(measured.tool):
                 self.stop(problem)
                 return "stopped", problem
         if problem := self._too_far(wanted):
@@ -230,9 +233,9 @@ class Gate:
             return ""
         return f"{problem}: only the way back is open"
 
-    def _left_behind(self, measured: Measured) -> str:
+    def _left_behind(self, tool: Pose) -> str:
         assert self._motion is not None
-        far_m, far_rad = _gap(self._motion.pose, measured.tool)
+        far_m, far_rad = _gap(self._motion.pose, tool)
         if far_m <= self._spec.max_lag_m and far_rad <= self._spec.max_lag_rad:
             return ""
         return (

@@ -16,6 +16,7 @@ from typing import Any
 
 from df_policy.errors import DfPolicyError
 from df_policy.ros_nodes import missing_ros
+from df_policy.ros_nodes.graph import SETTLE_S
 from df_policy.ros_nodes.monitor import Pace
 from df_policy.ros_nodes.params import declare, parameter
 from df_policy.ros_nodes.tally import Ending, Tally
@@ -34,8 +35,6 @@ except ImportError as error:
 CALL_TIMEOUT_S = 20.0
 PATIENCE_S = 20.0
 STANDSTILL_S = 20.0
-SETTLE_NS = 60_000_000
-"""From a reset to the start: every node has heard of the new time by then."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,9 @@ class EpisodeNodeConfig:
     duration_s: float = parameter(22.4, "length of each [s of simulated time]")
     result_path: str = parameter("", "a .json file for the result")
     trace_path: str = parameter("", "an .npz file of all targets, and of the times of all plans")
+    settle_s: float = parameter(
+        SETTLE_S, "from a reset to the start, until nothing comes any more from before [s]"
+    )
     ready_timeout_s: float = parameter(90.0, "how long to wait for the other nodes")
     record: bool = parameter(
         False, "have the recorder keep what succeeds, until it holds `episodes`"
@@ -58,6 +60,8 @@ class EpisodeNodeConfig:
                 "expected episodes, duration_s and ready_timeout_s above 0, got "
                 f"{self.episodes}, {self.duration_s}, {self.ready_timeout_s}"
             )
+        if self.settle_s < 0.0:
+            raise ValueError(f"expected settle_s from 0, got {self.settle_s}")
 
 
 class EpisodeNode(Node):
@@ -119,7 +123,7 @@ class EpisodeNode(Node):
         reset = json.loads(self._insist(topics.RESET))
         if self._recorder is not None:
             self._recorder.announce(int(reset["seed"]))
-        self._until(int(reset["stamp_ns"]) + SETTLE_NS)
+        self._until(int(reset["stamp_ns"]) + round(self.config.settle_s * 1e9))
         self._insist(topics.START)
         if self._recorder is not None:
             self._record(self._recorder)

@@ -82,6 +82,8 @@ IMAGE_AGE_S, STATE_AGE_S = 0.15, 0.1
 """How old what a robot says may be, where it comes at once."""
 PLAN_AGE_S = 1.2
 """How old what a plan was made of may be."""
+SETTLE_S = IMAGE_AGE_S + 0.05
+"""From a reset to the start: what is fresh by then is not from before."""
 _MOST_CLAIMS = 4
 """Domains that one process keeps from others: older ones are in use by then, or no more."""
 _CLAIMS: deque[int] = deque()
@@ -137,6 +139,8 @@ def episodes_of(arguments: FruitSwapArguments) -> NodeSpec:
     parameters: dict[str, Value] = {
         "episodes": arguments.episodes,
         "duration_s": find(arguments.task).steps / RobotSpec.action_rate_hz,
+        # Else an episode would begin with what was held back from the end of the last one.
+        "settle_s": SETTLE_S + arguments.delay * 1e-3,
         "result_path": absolute(arguments.result),
         "trace_path": absolute(arguments.trace),
         "use_sim_time": arguments.sim_time,

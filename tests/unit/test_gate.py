@@ -287,6 +287,18 @@ def test_it_needs_to_know_where_the_robot_is():
         Gate(SPEC, TICK_S).begin(Action(Pose(np.full(3, np.nan), HOME.tool.quat_xyzw), 0.08))
 
 
+def test_a_new_beginning_starts_where_the_robot_was_put_meanwhile():
+    """As a simulated one is, when the last episode ended with the arm far out."""
+    gate = Gate(SPEC, TICK_S)
+    gate.begin(HOME)
+    drive(gate, [moved(x=0.02)] * 3)
+    elsewhere = Action(Pose(HOME.tool.position_m - [0.0, 0.4, 0.0], HOME.tool.quat_xyzw), 0.08)
+    gate.begin(elsewhere, 4 * TICK_NS)
+    cleared = gate.pass_on(4 * TICK_NS, elsewhere)
+    assert not cleared.reason
+    assert np.allclose(cleared.target.tool.position_m, elsewhere.tool.position_m)
+
+
 def test_a_new_beginning_while_targets_go_out_goes_on_from_the_last():
     gate = begun()
     moving = drive(gate, [moved(x=0.1)] * 4)[-1]

@@ -99,6 +99,13 @@ def test_an_episode_over_ros_is_as_long_as_in_simulation(task):
     assert nodes[DRIVER]["duration_s"] == find(task).steps / 10.0
 
 
+@pytest.mark.parametrize("delay", [0.0, 300.0])
+def test_an_episode_does_not_begin_with_what_was_held_back_from_the_last_one(delay):
+    nodes = {node.name: node.parameters for node in fruit_swap(FruitSwapArguments(delay=delay))}
+    assert nodes["policy_node"]["inject_delay_ms"] == delay
+    assert nodes[DRIVER]["settle_s"] > nodes["policy_node"]["max_image_age_s"]
+
+
 def test_an_unknown_task_is_refused_before_anything_starts():
     with pytest.raises(DfPolicyError, match="did you mean 'fruit_cycle'"):
         fruit_swap(FruitSwapArguments(task="fruit_cycel"))
