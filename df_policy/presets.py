@@ -40,7 +40,7 @@ PRESETS: dict[str, Config] = {
     "fruit_swap_anywhere": Config(
         encoder=EncoderConfig("keypoints", latent=48),
         token=TokenConfig(window=30),
-        encoder_fit=EncoderFitConfig(location_weight=1.0, augment=0.9, relight=2.0),
+        encoder_fit=EncoderFitConfig(location_weight=5.0, learning_rate=2e-3, augment=0.4),
     ),
     # Isolates memory: it sees the newest observation alone. Diffusion Policy, Chi et al. 2023
     # (arXiv:2303.04137), with one observation.
