@@ -69,7 +69,8 @@ class Lying:
         Raises:
             DfPolicyError: if nothing was grasped in any of them.
         """
-        grasps = [list(_grasps(data, *span)) for span in zip(data.starts, data.ends, strict=True)]
+        spans = [(int(a), int(b)) for a, b in zip(data.starts, data.ends, strict=True)]
+        grasps = [list(_grasps(data, *span)) for span in spans]
         heights = [data.action[grasp.row, 2] for episode in grasps for grasp in episode]
         if not heights:
             raise DfPolicyError(
@@ -80,8 +81,8 @@ class Lying:
         highest = float(max(heights)) + _SAME_M
         stays = [
             stay
-            for episode, start, end in zip(grasps, data.starts, data.ends, strict=True)
-            for stay in _stays(data, episode, highest, int(start), int(end))
+            for episode, span in zip(grasps, spans, strict=True)
+            for stay in _stays(data, episode, highest, *span)
         ]
         rows = len(data.action)
         count = np.zeros(rows, dtype=np.int64)

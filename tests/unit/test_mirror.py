@@ -31,7 +31,9 @@ def test_places_and_rotations_are_those_in_the_mirror(seed):
     before, after = (Rotation.from_quat(d.tool_quat_xyzw).as_matrix() for d in (data, seen))
     assert np.allclose(after, ACROSS @ before @ ACROSS, atol=1e-5)
     assert np.allclose(seen.action, mirrored_rows(data.action))
-    assert np.allclose(seen.action[:, 3:9], rotation_6d(seen.tool_quat_xyzw), atol=1e-5)
+    assert np.allclose(
+        seen.action[:, 3:9], rotation_6d(seen.tool_quat_xyzw.astype(np.float64)), atol=1e-5
+    )
     assert np.allclose(seen.action[:, :3], data.action[:, :3] @ ACROSS)
     assert np.array_equal(seen.action[:, 9:], data.action[:, 9:])
     assert np.array_equal(seen.gripper, data.gripper)
