@@ -9,13 +9,13 @@ the middle one is taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from df_policy.config import Choice
 from df_policy.costs import Cost
 from df_policy.guidance import bent, total
 from df_policy.sampler import Bend
@@ -45,7 +45,7 @@ def drawn(rows: Float[Tensor, "n w"]) -> int:
     return int(near[torch.cdist(rows[near], rows[near]).sum(1).argmin()])
 
 
-CHOICES = {"drawn": drawn, "densest": densest}
+_CHOICES: dict[Choice, Callable[[Tensor], int]] = {"drawn": drawn, "densest": densest}
 
 
 def choose(
@@ -53,7 +53,7 @@ def choose(
     plans: Float[Tensor, "n h d"],
     costs: Sequence[Cost],
     period_s: float,
-    choice: Literal["drawn", "densest"] = "drawn",
+    choice: Choice,
 ) -> int:
     """The plan that is carried out; with costs, one of the better half of them.
 
@@ -66,11 +66,11 @@ def choose(
     """
     rows = plans[..., codec.observation_width :].flatten(1)
     if not costs:
-        return CHOICES[choice](rows)
+        return _CHOICES[choice](rows)
     actions = codec.decode_actions(plans).flatten(1, 2)
     cheaper = total(costs, actions, period_s).argsort()[: (len(rows) + 1) // 2]
     better = cheaper.sort().values
-    return int(better[CHOICES[choice](rows[better])])
+    return int(better[_CHOICES[choice](rows[better])])
 
 
 def preference(codec: TokenCodec, costs: Sequence[Cost], period_s: float) -> Bend | None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from df_policy.errors import DfPolicyError, nearest, need
 from df_policy.fit_config import EncoderFitConfig, PolicyFitConfig, RunConfig
+
+Choice = Literal["drawn", "densest"]
+"""How one of several plans is chosen; see `choice`."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class SamplerConfig:
     """Pyramid only: denoising steps that each later token lags behind."""
     samples: int = 8
     """Plans drawn at once, of which one is carried out."""
-    choice: Literal["drawn", "densest"] = "drawn"
+    choice: Choice = "drawn"
     """The first, or rather the middle one of those nearest to it; or the one with most others near
     it, which never makes the rarer choice, and rests where a demonstrator might rest; see
     `choice`."""
@@ -169,8 +172,8 @@ class SamplerConfig:
         need(self.horizon > 0, "sampler.horizon above 0", self.horizon)
         need(self.steps > 0, "sampler.steps above 0", self.steps)
         need(self.samples > 0, "sampler.samples above 0", self.samples)
-        known = self.choice in ("drawn", "densest")
-        need(known, "sampler.choice drawn or densest", self.choice)
+        known = get_args(Choice)
+        need(self.choice in known, f"sampler.choice {' or '.join(known)}", self.choice)
         need(self.every > 0, "sampler.every above 0", self.every)
         need(self.commit >= 0, "sampler.commit from 0", self.commit)
         need(self.lag >= 0.0, "sampler.lag from 0", self.lag)

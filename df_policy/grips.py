@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -69,8 +69,10 @@ class Lying:
         Raises:
             DfPolicyError: if nothing was grasped in any of them.
         """
+        sent = data.action[:, 9]
+        opens = sent > (sent.min() + sent.max()) / 2
         spans = [(int(a), int(b)) for a, b in zip(data.starts, data.ends, strict=True)]
-        grasps = [list(_grasps(data, *span)) for span in spans]
+        grasps = [list(_grasps(data, opens, *span)) for span in spans]
         heights = [data.action[grasp.row, 2] for episode in grasps for grasp in episode]
         if not heights:
             raise DfPolicyError(
@@ -118,13 +120,14 @@ class Lying:
         return torch.from_numpy(places), torch.from_numpy(self.known)
 
 
-def _grasps(data: Demonstrations, start: int, end: int) -> Iterator[_Grasp]:
+def _grasps(
+    data: Demonstrations, opens: Bool[np.ndarray, "n"], start: int, end: int
+) -> Iterator[_Grasp]:
     """Where the gripper closed on something in one episode."""
     sent, fingers = data.action[:, 9], data.gripper[:, 0]
-    opens = sent[start:end] > (data.action[:, 9].min() + data.action[:, 9].max()) / 2
-    edges = start + 1 + np.flatnonzero(opens[1:] != opens[:-1])
+    edges = start + 1 + np.flatnonzero(opens[start + 1 : end] != opens[start : end - 1])
     for row, until in zip(edges, [*edges[1:], end], strict=False):
-        if opens[row - start]:
+        if opens[row]:
             continue
         stopped = fingers[row:until] - sent[row:until] > _STOPPED_M
         still = np.abs(np.diff(fingers[row - 1 : until])) < _STILL_M
@@ -147,12 +150,14 @@ def _stays(
     lost: list[Place] = []
     for grasp in grasps:
         grasped = data.action[grasp.row, :3]
-        near = [s for s in stays if s.released and s.end == end and _apart(s, grasped) < _SAME_M]
+        near = [
+            s for s in stays if s.released and s.end == end and _apart(s.place, grasped) < _SAME_M
+        ]
         if near:
             near[-1].end = grasp.row
         else:
             stays.append(_Stay(grasped, since, grasp.row, released=False))
-            if any(np.linalg.norm(place[:2] - grasped[:2]) < _NEAR_M for place in lost):
+            if any(_apart(place, grasped) < _NEAR_M for place in lost):
                 since, lost = start, []
         let_go = data.action[min(grasp.until, end - 1), :3]
         if not grasp.kept or let_go[2] > highest:
@@ -162,8 +167,9 @@ def _stays(
     return [stay for stay in stays if stay.end > stay.begin]
 
 
-def _apart(stay: _Stay, place: Place) -> float:
-    return float(np.linalg.norm(stay.place[:2] - place[:2]))
+def _apart(one: Place, other: Place) -> float:
+    """Along the table."""
+    return float(np.linalg.norm(one[:2] - other[:2]))
 
 
 def missed(

@@ -138,8 +138,7 @@ class Policy:
         given = self._sight.given(known, self.horizon)
         memory, trust = self._remember(observation, executed)
         ahead = self._sample(memory, given)
-        asked = (self.costs, self._period_s, self.sampler.choice)
-        chosen = choose(self._codec, ahead, *asked)
+        chosen = choose(self._codec, ahead, self.costs, self._period_s, self.sampler.choice)
         memory.foreseen = ahead[chosen, :1]
         actions = self._codec.decode_actions(ahead[chosen]).flatten(0, 1)
         return Plan(

@@ -181,8 +181,8 @@ class Training:
                 camera: augment(image, config.augment, generator, config.relight)
                 for camera, image in images.items()
             }
-            known = seen[torch.from_numpy(rows)]
-            lie = places[torch.from_numpy(rows)], there[torch.from_numpy(rows)]
+            at = torch.from_numpy(rows)
+            known, lie = seen[at], (places[at], there[at])
             losses = module.loss(
                 changed, images, mean_images, known, actions, lie, config.salience
             )

@@ -6,9 +6,10 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from df_policy.commands.options import Options, natural, positive
+from df_policy.config import Choice
 from df_policy.costs import read, write
 from df_policy.errors import DfPolicyError, nearest
 
@@ -71,9 +72,7 @@ def _add_sampler(options: argparse.ArgumentParser) -> None:
     """How plans are sampled, where that is not to be as the checkpoint says."""
     options.add_argument("--steps", type=positive, help="denoising steps a token")
     options.add_argument("--samples", type=positive, help="plans drawn for one decision")
-    options.add_argument(
-        "--choice", choices=("drawn", "densest"), help="which of them is carried out"
-    )
+    options.add_argument("--choice", choices=get_args(Choice), help="which of them is carried out")
     options.add_argument("--horizon", type=positive, help="tokens planned ahead")
     options.add_argument("--every", type=positive, help="actions between two plans")
     options.add_argument(

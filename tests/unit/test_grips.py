@@ -27,11 +27,10 @@ def demonstrate(moves, rest=2):
     """
     opening, fingers, places = [OPEN_M] * rest, [OPEN_M] * rest, [(0.4, 0.0, AIR_M)] * rest
     for begin, end, how in moves:
-        held = {"placed": [HELD_M] * rest, "dropped": [HELD_M] * rest, "missed": [SHUT_M] * rest}
-        held["slipped"] = [HELD_M] * rest
+        closed_m = SHUT_M if how == "missed" else HELD_M
         opening += [SHUT_M] * (2 * rest) + [OPEN_M] * rest
-        fingers += held[how] + ([SHUT_M] if how == "slipped" else held[how][:1]) * rest
-        fingers += [OPEN_M] * rest
+        at_end_m = SHUT_M if how == "slipped" else closed_m
+        fingers += [closed_m] * rest + [at_end_m] * rest + [OPEN_M] * rest
         places += [(*begin, TABLE_M)] * (2 * rest)
         places += [(*end, TABLE_M if how == "placed" else AIR_M)] * rest
     count = len(opening)
